@@ -1,0 +1,4 @@
+//! cli
+pub fn main() -> crate::exit_code::ExitCode {
+    crate::exit_code::ExitCode::Failed
+}

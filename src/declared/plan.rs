@@ -1,0 +1,218 @@
+//! The plan file as a whole, and what is in force for a set at a destination.
+
+use super::{
+    Compression, DestinationDeclaration, DestinationName, NodeName, PlanName, ProvePolicy, RetentionPolicy,
+    Schedule, SetDeclaration, SetName, SetRetention, Span, TimeZoneName,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// A valid plan file, or a folder of them merged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// Owns its jobs; default: the file's stem.
+    pub name: PlanName,
+    /// Hosts that may apply it, by short name or FQDN; `None` is any host.
+    pub hosts: Option<Vec<String>>,
+    /// Overrides the host's name in keys.
+    pub node: Option<NodeName>,
+    /// What starts the jobs.
+    pub scheduler: SchedulerChoice,
+    /// System or user; `None` follows who applies it.
+    pub scope: Option<Scope>,
+    /// What sets fall back to.
+    pub defaults: Defaults,
+    /// Where snapshots are kept.
+    pub destinations: BTreeMap<DestinationName, DestinationDeclaration>,
+    /// What is backed up.
+    pub sets: BTreeMap<SetName, SetDeclaration>,
+    /// When the infrastructure is checked; `None` means no audit job.
+    pub audit: Option<AuditDeclaration>,
+    /// Where to look for data that nobody declared.
+    pub discover: DiscoverDeclaration,
+    /// Old set name to new one: a rename that keeps its history.
+    pub moved: BTreeMap<SetName, SetName>,
+}
+
+/// What sets fall back to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Defaults {
+    /// When sets are due.
+    pub schedule: Option<Schedule>,
+    /// The time zone of schedules; UTC where nothing is said.
+    pub timezone: Option<TimeZoneName>,
+    /// Where sets go.
+    pub destinations: Option<Vec<DestinationName>>,
+    /// How many snapshots are kept; nothing said keeps all.
+    pub retention: Option<RetentionPolicy>,
+    /// zstd where nothing is said.
+    pub compression: Option<Compression>,
+    /// 30 days each where nothing is said.
+    pub prove: Option<ProvePolicy>,
+    /// 24 h where nothing is said.
+    pub time_limit: Option<Span>,
+    /// Derived from the schedule where nothing is said.
+    pub grace: Option<Span>,
+}
+
+/// What starts the jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SchedulerChoice {
+    /// systemd where it runs, else embedded.
+    #[default]
+    Auto,
+    /// systemd timers.
+    Systemd,
+    /// `bkp daemon`.
+    Embedded,
+}
+
+/// Whose jobs they are.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// The machine's, run as root.
+    System,
+    /// One user's.
+    User,
+}
+
+/// When the infrastructure is checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditDeclaration {
+    /// When the audit job runs.
+    pub schedule: Schedule,
+}
+
+/// Where to look for data that nobody declared.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DiscoverDeclaration {
+    /// Folders searched for SQLite databases by their first 16 bytes.
+    pub sqlite: Vec<PathBuf>,
+    /// `kind:object` to the reason why it needs no backup, such as `sqlite:/var/lib/fwupd/pending.db`.
+    pub ignore: BTreeMap<String, String>,
+}
+
+impl Plan {
+    /// A run's time limit where the plan file says nothing: 24 h.
+    pub const TIME_LIMIT_DEFAULT_SECONDS: u64 = 86_400;
+
+    /// When a set is due. Every set of a valid plan has a schedule of its own or from `defaults`.
+    pub fn schedule(&self, set: &SetDeclaration) -> Schedule {
+        let declared = set.schedule.as_ref().or(self.defaults.schedule.as_ref());
+        declared.expect("a valid plan gives every set a schedule").clone()
+    }
+
+    /// The time zone of a set's schedule.
+    pub fn timezone(&self, set: &SetDeclaration) -> TimeZoneName {
+        set.timezone.clone().or_else(|| self.defaults.timezone.clone()).unwrap_or_default()
+    }
+
+    /// The time zone of the plan's own jobs.
+    pub fn default_timezone(&self) -> TimeZoneName {
+        self.defaults.timezone.clone().unwrap_or_default()
+    }
+
+    /// Where a set goes, in order. Every set of a valid plan goes somewhere.
+    pub fn destinations_of<'a>(&'a self, set: &'a SetDeclaration) -> &'a [DestinationName] {
+        set.destinations.as_deref().or(self.defaults.destinations.as_deref()).unwrap_or_default()
+    }
+
+    /// How many snapshots of a set a destination keeps; `None` keeps all.
+    pub fn retention<'a>(
+        &'a self,
+        set: &'a SetDeclaration,
+        destination: &DestinationName,
+    ) -> Option<&'a RetentionPolicy> {
+        let of_set = match &set.retention {
+            Some(SetRetention::Every(policy)) => Some(policy),
+            Some(SetRetention::ByDestination(policies)) => policies.get(destination),
+            None => None,
+        };
+        let of_destination = || self.destinations.get(destination).and_then(|it| it.retention.as_ref());
+        of_set.or_else(of_destination).or(self.defaults.retention.as_ref())
+    }
+
+    /// How a set is packed for a destination.
+    pub fn compression(&self, set: &SetDeclaration, destination: &DestinationName) -> Compression {
+        let of_destination = || self.destinations.get(destination).and_then(|it| it.compression);
+        set.compression.or_else(of_destination).or(self.defaults.compression).unwrap_or(Compression::Zstd)
+    }
+
+    /// How well a set must be proven at a destination.
+    pub fn prove(&self, set: &SetDeclaration, destination: &DestinationName) -> ProvePolicy {
+        let of_destination = || self.destinations.get(destination).and_then(|it| it.prove);
+        set.prove
+            .or_else(of_destination)
+            .or(self.defaults.prove)
+            .unwrap_or(ProvePolicy { intact: None, restored: None })
+    }
+
+    /// How long a run of a set may take.
+    pub fn time_limit(&self, set: &SetDeclaration) -> Span {
+        set.time_limit
+            .or(self.defaults.time_limit)
+            .unwrap_or(Span::from_seconds(Self::TIME_LIMIT_DEFAULT_SECONDS))
+    }
+
+    /// How long after a due run a set counts as overdue: as declared, else half the shortest period between runs,
+    /// at least 10 minutes and at most 12 hours.
+    pub fn grace(&self, set: &SetDeclaration) -> Span {
+        let derived =
+            || Span::from_seconds((self.schedule(set).period_min().seconds() / 2).clamp(600, 43_200));
+        set.grace.or(self.defaults.grace).unwrap_or_else(derived)
+    }
+
+    /// The plan with one set, the destinations it uses, and every default resolved into them: what that set's job
+    /// runs. Two plans give equal results exactly when the set is declared equally in both.
+    pub fn only(&self, name: &SetName) -> Option<Self> {
+        let set = self.sets.get(name)?;
+        let used = self.destinations_of(set).to_vec();
+        let policies = |destination: &DestinationName| {
+            Some((destination.clone(), self.retention(set, destination)?.clone()))
+        };
+        let retention: BTreeMap<_, _> = used.iter().filter_map(policies).collect();
+        let destinations = used
+            .iter()
+            .filter_map(|destination| {
+                let declared = self.destinations.get(destination)?;
+                let resolved = DestinationDeclaration {
+                    retention: None,
+                    compression: Some(self.compression(set, destination)),
+                    prove: Some(self.prove(set, destination)),
+                    ..declared.clone()
+                };
+                Some((destination.clone(), resolved))
+            })
+            .collect();
+        let resolved = SetDeclaration {
+            schedule: Some(self.schedule(set)),
+            timezone: Some(self.timezone(set)),
+            destinations: Some(used),
+            retention: (!retention.is_empty()).then_some(SetRetention::ByDestination(retention)),
+            compression: None,
+            prove: None,
+            time_limit: Some(self.time_limit(set)),
+            grace: Some(self.grace(set)),
+            ..set.clone()
+        };
+        let moved = self.moved.iter().filter(|(_, new)| *new == name);
+        Some(Self {
+            name: self.name.clone(),
+            hosts: self.hosts.clone(),
+            node: self.node.clone(),
+            scheduler: self.scheduler,
+            scope: self.scope,
+            defaults: Defaults::default(),
+            destinations,
+            sets: BTreeMap::from([(name.clone(), resolved)]),
+            audit: None,
+            discover: DiscoverDeclaration::default(),
+            moved: moved.map(|(old, new)| (old.clone(), new.clone())).collect(),
+        })
+    }
+}

@@ -1,0 +1,18 @@
+//! What lies at a destination: keys, manifests, proofs and digests, each with a format version.
+//!
+//! Nothing here touches a destination. docs/FORMAT.md describes every field for people who restore without bkp.
+
+mod digest;
+mod key;
+mod manifest;
+mod proof;
+mod snapshot_id;
+
+pub use digest::{Digest, DigestError};
+pub use key::{Key, Layout, Prefix, decode_name, encode_name};
+pub use manifest::{
+    Counts, FailedMember, IndexObject, Manifest, ManifestError, ManifestMember, SourceIdentity, StoredSize,
+    Trigger,
+};
+pub use proof::{Level, Outcome, ProofRecord};
+pub use snapshot_id::{SnapshotId, SnapshotIdError};

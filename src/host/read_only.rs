@@ -1,0 +1,98 @@
+//! A host that refuses to change anything: what `plan` runs on.
+
+use super::{Command, FileStatus, Host, Mount, Output, Purpose, Space, User};
+use jiff::Timestamp;
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Wraps a host and turns every change into an error.
+pub struct ReadOnlyHost<'a> {
+    inner: &'a dyn Host,
+}
+
+impl<'a> ReadOnlyHost<'a> {
+    /// Wraps `inner`.
+    pub fn new(inner: &'a dyn Host) -> Self {
+        Self { inner }
+    }
+}
+
+fn refused(what: &str) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::ReadOnlyFilesystem,
+        format!("this command changes nothing, and refused to {what}"),
+    )
+}
+
+impl Host for ReadOnlyHost<'_> {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.inner.read(path)
+    }
+    fn status(&self, path: &Path) -> io::Result<FileStatus> {
+        self.inner.status(path)
+    }
+    fn link_status(&self, path: &Path) -> io::Result<FileStatus> {
+        self.inner.link_status(path)
+    }
+    fn read_link(&self, path: &Path) -> io::Result<PathBuf> {
+        self.inner.read_link(path)
+    }
+    fn list_dir(&self, path: &Path) -> io::Result<Vec<OsString>> {
+        self.inner.list_dir(path)
+    }
+    fn canonical(&self, path: &Path) -> io::Result<PathBuf> {
+        self.inner.canonical(path)
+    }
+    fn may_read(&self, path: &Path) -> io::Result<()> {
+        self.inner.may_read(path)
+    }
+    fn space(&self, path: &Path) -> io::Result<Space> {
+        self.inner.space(path)
+    }
+    fn mount(&self, path: &Path) -> io::Result<Mount> {
+        self.inner.mount(path)
+    }
+    fn write_atomic(&self, path: &Path, _content: &[u8], _mode: u32) -> io::Result<()> {
+        Err(refused(&format!("write {}", path.display())))
+    }
+    fn append_line(&self, path: &Path, _line: &str) -> io::Result<()> {
+        Err(refused(&format!("append to {}", path.display())))
+    }
+    fn create_dir_all(&self, path: &Path, _mode: u32) -> io::Result<()> {
+        Err(refused(&format!("create {}", path.display())))
+    }
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        Err(refused(&format!("remove {}", path.display())))
+    }
+    fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
+        Err(refused(&format!("remove {}", path.display())))
+    }
+    fn rename(&self, from: &Path, _to: &Path) -> io::Result<()> {
+        Err(refused(&format!("rename {}", from.display())))
+    }
+    fn run(&self, command: &Command) -> io::Result<Output> {
+        match command.purpose {
+            Purpose::Look => self.inner.run(command),
+            Purpose::Change => Err(refused(&format!("run {}", command.display()))),
+        }
+    }
+    fn find_tool(&self, tool: &str, search_path: &str) -> Option<PathBuf> {
+        self.inner.find_tool(tool, search_path)
+    }
+    fn now(&self) -> Timestamp {
+        self.inner.now()
+    }
+    fn env(&self, name: &str) -> Option<String> {
+        self.inner.env(name)
+    }
+    fn host_name(&self) -> String {
+        self.inner.host_name()
+    }
+    fn user(&self) -> User {
+        self.inner.user()
+    }
+    fn binary(&self) -> io::Result<PathBuf> {
+        self.inner.binary()
+    }
+}

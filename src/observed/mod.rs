@@ -1,0 +1,21 @@
+//! Facts: what was seen, when and how. Data only: nothing here looks at anything.
+//!
+//! A fact is present, absent, or unknown with the reason. "Could not look" is never "absent" and never "fine".
+
+mod destination;
+mod fact;
+mod facts;
+mod job;
+mod journal;
+mod source;
+
+pub use destination::{DestinationFacts, ObjectsState, SealedFacts, SnapshotFacts, SnapshotState};
+pub use fact::{Fact, Observed};
+pub use facts::{
+    BinaryFacts, DaemonFacts, Facts, HostFacts, InstalledPlan, PathFacts, PlanOrigin, SchedulerFacts,
+};
+pub use job::{
+    Enablement, InstalledFile, InstalledJob, JobMarker, JobName, SchedulerKind, ServiceState, TimerState,
+};
+pub use journal::{JournalEntry, JournalEvent, JournalFacts, RunOutcome};
+pub use source::{Found, MemberFacts, RequirementFacts, SourceFacts};

@@ -13,11 +13,11 @@ pub enum ExitCode {
     Incomplete,
     /// Nagios UNKNOWN.
     NagiosUnknown,
-    /// The command line could not be understood (sysexits EX_USAGE).
+    /// The command line could not be understood (sysexits `EX_USAGE`).
     Usage,
-    /// A bug in bkp, with a report (sysexits EX_SOFTWARE).
+    /// A bug in bkp, with a report (sysexits `EX_SOFTWARE`).
     Panic,
-    /// Another run holds the lock (sysexits EX_TEMPFAIL).
+    /// Another run holds the lock (sysexits `EX_TEMPFAIL`).
     Locked,
     /// SIGINT.
     Interrupted,

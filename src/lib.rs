@@ -3,18 +3,27 @@
 //! The map of the house; imports point downward only, and `tests/layers.rs` holds this table:
 //!
 //! ```text
-//! cli        workflow render decide pipeline adapters bottom     one file per command
-//! workflow   decide pipeline adapters bottom                      where it all meets
-//! render     decide bottom                                        text, json, markdown, nagios ...
-//! decide     declared observed format                             PURE: data and a clock reading in, data out
-//! pipeline   sources destinations (traits) bottom                 digest, compress, fan out, read back, seal
-//! adapters   sources, destinations, schedulers: bottom            never each other
-//! bottom     host declared observed format diagnostic exit_code
+//! cli           workflow render decide destinations schedulers bottom   one file per command
+//! workflow      decide pipeline sources destinations schedulers bottom           where it all meets
+//! render        decide bottom                                text, json, markdown, nagios ...
+//! decide        declared observed format diagnostic exit_code PURE: data and a clock reading in, data out
+//! pipeline      sources destinations bottom                  digest, compress, fan out, read back, seal
+//! sources       bottom                                       one file or folder per kind, like the next two
+//! destinations  bottom
+//! schedulers    bottom
+//! observed      declared format diagnostic host              facts: what was seen, when and how
+//! format        declared                                     what lies at a destination
+//! declared      format diagnostic host                       the plan file
+//! host          -                                            the operating system and the clock
+//! diagnostic    -                                            summary, what, why, fix
+//! exit_code     -                                            what a process tells its caller
+//! bottom     =  host declared observed format diagnostic exit_code
 //! ```
 
 pub mod cli;
 pub mod decide;
 pub mod declared;
+pub mod destinations;
 pub mod diagnostic;
 pub mod exit_code;
 pub mod format;
@@ -22,4 +31,6 @@ pub mod host;
 pub mod observed;
 pub mod pipeline;
 pub mod render;
+pub mod schedulers;
+pub mod sources;
 pub mod workflow;

@@ -5,23 +5,33 @@
 
 mod destination;
 mod name;
+mod parse;
 mod plan;
 mod policy;
+mod render;
 mod retention;
 mod schedule;
+mod schema;
 mod secret;
 mod set;
 mod span;
+mod time_zone;
 
 pub use destination::{DestinationDeclaration, DestinationKind, LocalDeclaration};
 pub use name::{DestinationName, NameError, NodeName, PlanName, SetName};
+pub use parse::{
+    Fault, Loaded, PlanErrors, PlanText, SIZE_MAX_BYTES, load, load_destination, parse_text, text_digest,
+};
 pub use plan::{AuditDeclaration, Defaults, DiscoverDeclaration, Plan, SchedulerChoice, Scope};
 pub use policy::{Compression, ProvePolicy};
+pub use render::{render, set_digest};
 pub use retention::RetentionPolicy;
-pub use schedule::{Schedule, ScheduleError, TimeZoneName};
+pub use schedule::{Schedule, ScheduleError};
+pub use schema::json_schema;
 pub use secret::SecretRef;
 pub use set::{
     ChangedPolicy, FilesDeclaration, Hook, Pause, SetDeclaration, SetRetention, SourceDeclaration,
     SqliteDeclaration,
 };
 pub use span::{Span, SpanError};
+pub use time_zone::TimeZoneName;

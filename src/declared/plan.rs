@@ -21,6 +21,8 @@ pub struct Plan {
     pub scheduler: SchedulerChoice,
     /// System or user; `None` follows who applies it.
     pub scope: Option<Scope>,
+    /// How many runs may go on at once on the host; `None` is 1.
+    pub max_parallel: Option<u32>,
     /// What sets fall back to.
     pub defaults: Defaults,
     /// Where snapshots are kept.
@@ -91,7 +93,7 @@ pub struct AuditDeclaration {
 /// Where to look for data that nobody declared.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DiscoverDeclaration {
-    /// Folders searched for SQLite databases by their first 16 bytes.
+    /// Folders searched for `SQLite` databases by their first 16 bytes.
     pub sqlite: Vec<PathBuf>,
     /// `kind:object` to the reason why it needs no backup, such as `sqlite:/var/lib/fwupd/pending.db`.
     pub ignore: BTreeMap<String, String>,
@@ -102,6 +104,7 @@ impl Plan {
     pub const TIME_LIMIT_DEFAULT_SECONDS: u64 = 86_400;
 
     /// When a set is due. Every set of a valid plan has a schedule of its own or from `defaults`.
+    #[expect(clippy::missing_panics_doc, reason = "a valid plan gives every set a schedule")]
     pub fn schedule(&self, set: &SetDeclaration) -> Schedule {
         let declared = set.schedule.as_ref().or(self.defaults.schedule.as_ref());
         declared.expect("a valid plan gives every set a schedule").clone()
@@ -207,6 +210,7 @@ impl Plan {
             node: self.node.clone(),
             scheduler: self.scheduler,
             scope: self.scope,
+            max_parallel: self.max_parallel,
             defaults: Defaults::default(),
             destinations,
             sets: BTreeMap::from([(name.clone(), resolved)]),

@@ -9,11 +9,9 @@ use serde::{Deserialize, Serialize};
 pub struct ProvePolicy {
     /// Oldest age of a full read-back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
     pub intact: Option<Span>,
     /// Oldest age of a drill.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
     pub restored: Option<Span>,
 }
 

@@ -27,7 +27,6 @@ pub struct RetentionPolicy {
     pub yearly: Option<u32>,
     /// All that are at most this much older than the newest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
     pub within: Option<Span>,
 }
 

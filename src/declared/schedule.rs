@@ -3,7 +3,7 @@
 //! A schedule is a pattern of local date-times. A local time that a change of clocks skips counts at the end of the
 //! gap; one that comes twice counts the first time.
 
-use super::Span;
+use super::{Span, TimeZoneName};
 use croner::parser::{CronParser, Seconds, Year};
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::{AmbiguousOffset, TimeZone};
@@ -89,53 +89,6 @@ pub struct CronSchedule {
     weekdays: Option<Vec<u8>>,
 }
 
-/// The IANA name of a time zone; UTC where nothing is said.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct TimeZoneName(String);
-
-impl TimeZoneName {
-    /// The name as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// The rules of the zone, from the database that is compiled in or the system's.
-    pub fn zone(&self) -> TimeZone {
-        TimeZone::get(&self.0).expect("checked when the name was made")
-    }
-}
-
-impl Default for TimeZoneName {
-    fn default() -> Self {
-        Self("UTC".to_owned())
-    }
-}
-
-impl TryFrom<String> for TimeZoneName {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
-        match TimeZone::get(&text) {
-            Ok(_) => Ok(Self(text)),
-            Err(_) => Err(format!(
-                "`{text}` is not a time zone: write an IANA name such as `Europe/Berlin` or `UTC`"
-            )),
-        }
-    }
-}
-
-impl From<TimeZoneName> for String {
-    fn from(name: TimeZoneName) -> Self {
-        name.0
-    }
-}
-
-impl fmt::Display for TimeZoneName {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.pad(&self.0)
-    }
-}
-
 fn small(values: &[u16]) -> Vec<i8> {
     values.iter().filter_map(|value| i8::try_from(*value).ok()).collect()
 }
@@ -206,7 +159,9 @@ fn parse_every(text: &str) -> Result<Schedule, ScheduleError> {
         return Ok(Schedule::Every { minutes });
     }
     let divisors = (1..=MINUTES_A_DAY).filter(|it| MINUTES_A_DAY.is_multiple_of(*it));
-    let nearest = divisors.min_by_key(|it| it.abs_diff(minutes)).unwrap_or(60);
+    // From an hour on, people think in hours.
+    let whole = |it: &u32| minutes < 60 || it.is_multiple_of(60);
+    let nearest = divisors.filter(whole).min_by_key(|it| it.abs_diff(minutes)).unwrap_or(60);
     let nearest = Span::from_seconds(u64::from(nearest) * 60);
     Err(ScheduleError::Uneven(text.to_owned(), format!("`every {nearest}`")))
 }
@@ -379,7 +334,7 @@ impl Schedule {
         Span::from_seconds(shortest)
     }
 
-    /// The schedule as systemd's OnCalendar expressions (systemd.time(7)). Where both day fields of a cron expression
+    /// The schedule as systemd's `OnCalendar` expressions (systemd.time(7)). Where both day fields of a cron expression
     /// are set there are two, because systemd would demand both and cron is content with either.
     pub fn on_calendar(&self, zone: &TimeZoneName) -> Vec<String> {
         match self {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SecretRef {
-    /// A file that only its owner may read; under systemd it is handed on by LoadCredential.
+    /// A file that only its owner may read; under systemd it is handed on by `LoadCredential`.
     File(PathBuf),
     /// A credential that systemd already has (systemd.exec(5), `$CREDENTIALS_DIRECTORY`).
     Credential(String),

@@ -65,7 +65,7 @@ pub struct Pause {
 pub enum SourceDeclaration {
     /// Files and folders.
     Files(FilesDeclaration),
-    /// SQLite databases.
+    /// `SQLite` databases.
     Sqlite(SqliteDeclaration),
 }
 
@@ -107,7 +107,7 @@ pub struct FilesDeclaration {
     pub changed: ChangedPolicy,
 }
 
-/// SQLite databases.
+/// `SQLite` databases.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SqliteDeclaration {
     /// Member name to absolute path. `path:` in the plan file is one member named after the set.

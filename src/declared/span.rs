@@ -35,6 +35,12 @@ impl Span {
         Self { seconds: seconds.clamp(1, MOST_SECONDS) }
     }
 
+    /// So many days, at least one.
+    pub const fn from_days(days: u32) -> Self {
+        let days = if days == 0 { 1 } else { days };
+        Self { seconds: days as u64 * 86_400 }
+    }
+
     /// Its length in seconds.
     pub fn seconds(self) -> u64 {
         self.seconds

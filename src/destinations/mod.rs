@@ -3,7 +3,11 @@
 //! A destination stores and gives back objects and knows nothing of manifests. Nothing here may leave a partial
 //! object under a final key.
 
+#[cfg(test)]
+pub(crate) mod conformance;
 mod local;
+#[cfg(test)]
+pub(crate) mod memory;
 
 use crate::declared::{DestinationDeclaration, DestinationKind};
 use crate::format::{Key, Prefix};
@@ -26,7 +30,9 @@ pub enum DestinationError {
         key: Key,
     },
     /// It was not prepared by `apply`: perhaps a file system is not mounted.
-    #[error("`{root}` is not a prepared destination: its marker is missing; perhaps a file system is not mounted")]
+    #[error(
+        "`{root}` is not a prepared destination: its marker is missing; perhaps a file system is not mounted"
+    )]
     NotPrepared {
         /// The root.
         root: String,

@@ -14,6 +14,8 @@ use crate::declared::{NodeName, PlanName, SetName};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
+const HEX: [&str; 16] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "A", "B", "C", "D", "E", "F"];
+
 /// Longest encoded member name in bytes; beyond it the end is replaced by a hash.
 const NAME_BYTES_MAX: usize = 120;
 
@@ -72,7 +74,7 @@ impl Prefix {
         Self(format!("{}{name}/", self.0))
     }
 
-    /// An object in this folder, by a name as [`crate::destinations::Destination::children`] lists it.
+    /// An object in this folder, by its name as the destination lists it.
     pub fn listed_key(&self, name: &str) -> Key {
         Key(format!("{}{name}", self.0))
     }
@@ -164,7 +166,7 @@ pub fn encode_name(name: &str) -> String {
         if plain {
             out.push(char::from(byte));
         } else {
-            out.push_str(&format!("%{byte:02X}"));
+            out.extend(["%", HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
         }
     }
     if out.len() > NAME_BYTES_MAX {

@@ -3,12 +3,16 @@
 //! Nothing here touches a destination. docs/FORMAT.md describes every field for people who restore without bkp.
 
 mod digest;
+mod index;
 mod key;
 mod manifest;
 mod proof;
 mod snapshot_id;
 
 pub use digest::{Digest, DigestError};
+pub use index::{
+    DeviceNumber, EntryKind, EntryTime, EntryTimeError, IndexEntry, IndexError, IndexReader, IndexWriter,
+};
 pub use key::{Key, Layout, Prefix, decode_name, encode_name};
 pub use manifest::{
     Counts, FailedMember, IndexObject, Manifest, ManifestError, ManifestMember, SourceIdentity, StoredSize,

@@ -11,7 +11,7 @@ mod real;
 pub use command::{Command, Output, Purpose};
 pub use fake::FakeHost;
 pub use read_only::ReadOnlyHost;
-pub use real::{RealHost, end_children, pause};
+pub use real::{RealHost, kill_children, pause, tell_children_to_end};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -98,6 +98,14 @@ impl User {
 pub trait Host: Send + Sync {
     /// Reads a whole small file (plan, unit, manifest).
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+    /// Reads a file that may be long line by line, each without its newline.
+    fn read_lines(&self, path: &Path, each: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+        let bytes = self.read(path)?;
+        bytes
+            .split_inclusive(|byte| *byte == b'\n')
+            .for_each(|line| each(line.strip_suffix(b"\n").unwrap_or(line)));
+        Ok(())
+    }
     /// Status of what the path leads to.
     fn status(&self, path: &Path) -> io::Result<FileStatus>;
     /// Status of the path itself, a symbolic link not followed.

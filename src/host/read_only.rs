@@ -29,6 +29,9 @@ impl Host for ReadOnlyHost<'_> {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         self.inner.read(path)
     }
+    fn read_lines(&self, path: &Path, each: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+        self.inner.read_lines(path, each)
+    }
     fn status(&self, path: &Path) -> io::Result<FileStatus> {
         self.inner.status(path)
     }

@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use rustix::fs::{Access, AtFlags, CWD};
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, Read, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -19,21 +19,36 @@ const STDOUT_KEPT_BYTES: usize = 16 << 20;
 /// Standard error kept of a child (its end), in bytes.
 const STDERR_KEPT_BYTES: usize = 64 << 10;
 
+/// Time for a child that is past its limit to end in order before it is killed.
+const END_PATIENCE: Duration = Duration::from_secs(5);
+/// Bytes read at once of a file that is read by lines.
+const LINES_BUFFER_BYTES: usize = 256 << 10;
+
 /// Process groups of running children, so that a signal to bkp can end them too.
 static LIVE_GROUPS: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
 
-/// Ends every running child's process group; called when bkp itself is told to end.
-pub fn end_children() {
+/// Tells every running child's process group to end; called when bkp itself is told to end. A child that is a bkp
+/// tells its own, so that a job's hooks end with it.
+pub fn tell_children_to_end() {
+    signal_children(rustix::process::Signal::TERM);
+}
+
+/// Ends every running child's process group that has not done as it was told.
+pub fn kill_children() {
+    signal_children(rustix::process::Signal::KILL);
+}
+
+fn signal_children(signal: rustix::process::Signal) {
     let groups = LIVE_GROUPS.lock().map(|groups| groups.clone()).unwrap_or_default();
     for group in groups {
-        kill_group(group);
+        signal_group(group, signal);
     }
 }
 
-fn kill_group(group: u32) {
+fn signal_group(group: u32, signal: rustix::process::Signal) {
     if let Some(pid) = i32::try_from(group).ok().and_then(rustix::process::Pid::from_raw) {
         // A group that is already gone is what was wanted.
-        let _gone = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
+        let _gone = rustix::process::kill_process_group(pid, signal);
     }
 }
 
@@ -180,11 +195,18 @@ fn run_bounded(command: &Command) -> io::Result<Output> {
     let stdout = std::thread::spawn(move || drain(stdout_reader, STDOUT_KEPT_BYTES, false));
     let stderr = std::thread::spawn(move || drain(stderr_reader, STDERR_KEPT_BYTES, true));
     let ended = handle.wait_timeout(command.time_limit)?.map(|output| output.status.code());
+    let timed_out = ended.is_none();
+    if timed_out {
+        // A child that is a bkp has children of its own, which it alone knows.
+        for group in &groups {
+            signal_group(*group, rustix::process::Signal::TERM);
+        }
+        handle.wait_timeout(END_PATIENCE)?;
+    }
     // What the child left running in its group holds the pipes open and would make us wait for ever.
     for group in &groups {
-        kill_group(*group);
+        signal_group(*group, rustix::process::Signal::KILL);
     }
-    let timed_out = ended.is_none();
     if timed_out {
         handle.wait()?;
     }
@@ -204,6 +226,16 @@ fn run_bounded(command: &Command) -> io::Result<Output> {
 impl Host for RealHost {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         std::fs::read(path)
+    }
+
+    fn read_lines(&self, path: &Path, each: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+        let mut file = io::BufReader::with_capacity(LINES_BUFFER_BYTES, std::fs::File::open(path)?);
+        let mut line = Vec::new();
+        while file.read_until(b'\n', &mut line)? > 0 {
+            each(line.strip_suffix(b"\n").unwrap_or(&line));
+            line.clear();
+        }
+        Ok(())
     }
 
     fn status(&self, path: &Path) -> io::Result<FileStatus> {
@@ -264,8 +296,16 @@ impl Host for RealHost {
     }
 
     fn append_line(&self, path: &Path, line: &str) -> io::Result<()> {
-        let mut file = std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
-        file.write_all(format!("{line}\n").as_bytes())?;
+        let mut file =
+            std::fs::OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
+        // A line that a kill cut short must not take this one with it.
+        let mut last = [b'\n'];
+        let length = file.metadata()?.len();
+        if length > 0 {
+            file.read_exact_at(&mut last, length - 1)?;
+        }
+        let separator = if last == [b'\n'] { "" } else { "\n" };
+        file.write_all(format!("{separator}{line}\n").as_bytes())?;
         file.sync_data()
     }
 
@@ -358,6 +398,16 @@ mod tests {
         let output = RealHost.run(&command).expect("sh starts");
         assert!(output.timed_out && !output.succeeded());
         assert!(started.elapsed() < Duration::from_secs(10));
+    }
+
+    #[test]
+    fn line_after_a_torn_one_stands_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("journal");
+        std::fs::write(&path, "whole\nto").expect("written");
+        RealHost.append_line(&path, "next").expect("appended");
+        RealHost.append_line(&path, "last").expect("appended");
+        assert_eq!(std::fs::read_to_string(&path).expect("read"), "whole\nto\nnext\nlast\n");
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! Everything that was seen, as one value that can be saved and read elsewhere.
 
-use super::{DestinationFacts, Fact, Found, InstalledJob, JournalFacts, SchedulerKind, SourceFacts};
+use super::{
+    DestinationFacts, Fact, Found, InstalledJob, JournalFacts, Observed, SchedulerKind, SourceFacts,
+};
 use crate::declared::{DestinationName, PlanName, SetName};
+use crate::diagnostic::Diagnostic;
 use crate::format::Digest;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -88,10 +91,13 @@ pub struct InstalledPlan {
     pub text: String,
     /// The file that was applied, and that file's digest then.
     pub origin: Option<PlanOrigin>,
-    /// Digest of that file now; none when it is gone or cannot be read from here.
-    pub origin_sha256_now: Option<Digest>,
-    /// The sets that it declares, each with the digest of its job's plan copy.
+    /// Digest of that file now; absent when it is gone: then nobody can have edited it.
+    pub origin_sha256_now: Observed<Digest>,
+    /// The sets that it declares, each with the digest of its job's plan copy; none where it is damaged.
     pub sets: BTreeMap<SetName, Digest>,
+    /// Why it cannot be understood, where it cannot: its text is known, and so that it differs from any plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub damaged: Option<Diagnostic>,
 }
 
 /// Where an installed plan came from.

@@ -5,7 +5,7 @@
 mod embedded;
 mod systemd;
 
-pub use embedded::{daemon_paths, load_jobs, EmbeddedJob};
+pub use embedded::{EmbeddedJob, LoadedJobs, daemon_facts, daemon_paths, load_jobs};
 
 use crate::declared::{PlanName, Schedule, Scope, SecretRef, Span, TimeZoneName};
 use crate::format::Digest;
@@ -86,11 +86,12 @@ pub struct Job {
     pub time_limit: Span,
     /// Existing folders that it writes to: state, local destinations, WAL folders.
     pub writable: Vec<PathBuf>,
-    /// Paths that it reads; below /home or /root they decide about ProtectHome, below /tmp about PrivateTmp.
+    /// Paths that it reads; below /home or /root they decide about `ProtectHome`, below /tmp about
+    /// `PrivateTmp`.
     pub readable: Vec<PathBuf>,
     /// Hooks or secret commands run: the sandbox must leave them room.
     pub runs_programs: bool,
-    /// Secrets that systemd hands on by LoadCredential, by credential name.
+    /// Secrets that systemd hands on by `LoadCredential`, by credential name.
     pub credentials: BTreeMap<String, SecretRef>,
 }
 
@@ -125,8 +126,8 @@ pub trait Scheduler: Send + Sync {
     /// Our jobs and what the scheduler says of them. Only looks.
     fn observe(&self, host: &dyn Host) -> Observed<SchedulerFacts>;
 
-    /// Writes the files, has them checked and read by the scheduler; a timer that is new stays disabled, one that
-    /// was enabled follows the new files.
+    /// Writes the files, removes drop-ins, has the files checked and read by the scheduler; a timer that is new stays
+    /// disabled, one that was enabled follows the new files.
     fn install(&self, host: &dyn Host, job: &Job) -> Result<(), SchedulerError>;
 
     /// Enables and starts the timer, also after a mask, and makes sure that it waits with a next elapse ahead.

@@ -154,6 +154,12 @@ pub struct Complete {
 }
 
 impl Complete {
+    /// What a producer in a test says it made.
+    #[cfg(test)]
+    pub(crate) fn in_test(counts: Counts, warnings: Vec<String>) -> Self {
+        Self { counts, warnings, index: None }
+    }
+
     /// What was counted while the member was read.
     pub fn counts(&self) -> &Counts {
         &self.counts
@@ -192,7 +198,12 @@ pub trait Source: Send + Sync {
     fn scratch_bytes(&self, host: &dyn Host) -> u64;
 
     /// Begins to read a member. `scratch` is a private folder of this run.
-    fn open(&self, host: &dyn Host, member: &Member, scratch: &Path) -> Result<Box<dyn SourceStream>, SourceError>;
+    fn open(
+        &self,
+        host: &dyn Host,
+        member: &Member,
+        scratch: &Path,
+    ) -> Result<Box<dyn SourceStream>, SourceError>;
 
     /// Paths whose mounts identify the source.
     fn paths(&self) -> Vec<PathBuf>;

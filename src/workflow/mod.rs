@@ -1,1 +1,38 @@
-//! workflow
+//! The only place where it all meets: observe, apply, run, verify, drill, restore, audit and the rest.
+//!
+//! Decisions are `decide`'s, bytes are `pipeline`'s; what stands here is the order of things. Nothing here prints.
+
+pub mod apply;
+pub mod daemon;
+pub mod delete;
+pub mod drill;
+mod error;
+pub mod event;
+mod history;
+mod hooks;
+mod installed;
+mod jobs;
+mod journal;
+mod lock;
+pub mod look;
+pub mod observe;
+pub mod pause;
+mod places;
+pub mod prune;
+pub mod restore;
+pub mod run;
+pub mod saved;
+mod scratch;
+mod secrets;
+pub mod signal;
+pub mod survey;
+pub mod uninstall;
+pub mod verify;
+
+pub use error::WorkflowError;
+pub use history::{Copy, Depth, Site};
+pub use installed::{InstalledSets, LoadedPlan, install_text, plan_of_text};
+pub use jobs::{JobMaker, SEARCH_PATH, wanted_jobs};
+pub use journal::remembers;
+pub use lock::set as lock_set;
+pub use places::{places, scheduler_kind, scope_of};

@@ -1,0 +1,165 @@
+//! `bkp restore`: data given back.
+
+use super::context::{Context, Failure};
+use crate::declared::{DestinationName, NodeName, SetName};
+use crate::destinations::Access;
+use crate::diagnostic::Diagnostic;
+use crate::exit_code::ExitCode;
+use crate::format::SnapshotId;
+use crate::observed::SnapshotState;
+use crate::workflow::restore::{self, Bare, Wanted};
+use crate::workflow::{Site, look, places};
+use clap::Args;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Gives data back, into an empty folder; never over anything that is there
+///
+/// With --from a destination's own file is enough: `{ type: local, path: /mnt/backup }` on a bare machine. Without a
+/// set it lists what is there. Every byte is compared on the way. Exit status: 0, 1.
+#[derive(Debug, Args)]
+pub struct RestoreArgs {
+    /// Set
+    set: Option<SetName>,
+    /// Folder that is empty or does not exist yet
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["stdout", "from"])]
+    to: Option<PathBuf>,
+    /// Writes one member's bytes to standard output: a database file, a tar archive
+    #[arg(long, conflicts_with_all = ["to", "include"])]
+    stdout: bool,
+    /// Snapshot [default: the newest complete one]
+    #[arg(long, value_name = "SNAPSHOT", env = "BKP_SNAPSHOT")]
+    snapshot: Option<SnapshotId>,
+    /// Only this member
+    #[arg(long, value_name = "NAME", env = "BKP_MEMBER")]
+    member: Option<String>,
+    /// Only entries that match this glob; can be given again
+    #[arg(long, value_name = "GLOB")]
+    include: Vec<String>,
+    /// From this destination [default: the first that has the snapshot]
+    #[arg(long, value_name = "NAME", env = "BKP_DESTINATION", conflicts_with = "from")]
+    destination: Option<DestinationName>,
+    /// A file with one destination, instead of an installed plan
+    #[arg(long, value_name = "DESTINATION-FILE", env = "BKP_FROM")]
+    from: Option<PathBuf>,
+    /// The host whose data is wanted, as `restore --from` lists it
+    #[arg(long, value_name = "NAME", env = "BKP_HOST", requires = "from")]
+    host: Option<NodeName>,
+}
+
+pub fn restore(context: &Context<'_>, args: &RestoreArgs) -> Result<ExitCode, Failure> {
+    if let Some(from) = &args.from {
+        return bare(context, args, from);
+    }
+    let set = args.set.as_ref().ok_or_else(|| {
+        Diagnostic::new("which set?", "no set is named").fix("`bkp snapshots` lists what there is")
+    })?;
+    let plans = context.plans()?;
+    let loaded = plans.plan_of(set)?;
+    let sites = look::sites(context.host, loaded, set, args.destination.as_ref(), Access::Look)?;
+    let mut last: Option<Failure> = None;
+    for site in &sites {
+        match look::choose(site, set, &loaded.plan.moved, args.snapshot) {
+            Ok(chosen) => {
+                return give_back(context, args, &loaded.places.state, (site, site.name.as_str()), &chosen);
+            }
+            Err(error) => last = Some(error.into()),
+        }
+    }
+    Err(last.unwrap_or_else(|| Diagnostic::new("no destination", set.to_string()).into()))
+}
+
+fn give_back(
+    context: &Context<'_>,
+    args: &RestoreArgs,
+    state: &std::path::Path,
+    (site, from): (&Site, &str),
+    chosen: &look::Chosen,
+) -> Result<ExitCode, Failure> {
+    for seen in &chosen.passed_over {
+        let why = match &seen.state {
+            SnapshotState::Damaged(diagnostic) => diagnostic.sentence(),
+            SnapshotState::Unsealed | SnapshotState::Sealed(_) | SnapshotState::NotRead => {
+                "it has no manifest: a run is making it, or was killed, or the manifest is gone".to_owned()
+            }
+        };
+        let what = format!("snapshot {} at `{}` is newer than {}", seen.id, site.name, chosen.copy.id);
+        context.warn("warning", &Diagnostic::new("a newer snapshot cannot be taken", what).why(why));
+    }
+    if args.stdout {
+        let mut out = std::io::stdout().lock();
+        restore::to_stream(context.host, state, site, chosen, args.member.as_deref(), &mut out)?;
+        return Ok(ExitCode::Ok);
+    }
+    let Some(folder) = &args.to else {
+        return Err(Diagnostic::new("where to?", "no folder is named")
+            .fix("name one with `--to DIR`")
+            .into());
+    };
+    let wanted = Wanted { member: args.member.clone(), include: args.include.clone() };
+    let counts = restore::to_folder(context.host, state, site, chosen, &wanted, folder)?;
+    context.print(&format!("restored snapshot {} from {} to {}\n", chosen.copy.id, from, folder.display()));
+    for (member, counts) in counts {
+        let counts: Vec<String> = counts.0.iter().map(|(name, count)| format!("{name} {count}")).collect();
+        context.print(&format!("  {member}: {}\n", counts.join(", ")));
+    }
+    Ok(ExitCode::Ok)
+}
+
+fn bare(context: &Context<'_>, args: &RestoreArgs, from: &std::path::Path) -> Result<ExitCode, Failure> {
+    let any: NodeName = "localhost".parse().expect("`localhost` is a node's name");
+    let opened = Bare::open(context.host, from, args.host.clone().unwrap_or_else(|| any.clone()))?;
+    if args.host.is_none() {
+        let hosts = Bare::hosts(&opened.site)?;
+        if let ([only], Some(_)) = (hosts.as_slice(), &args.set)
+            && let Ok(node) = only.parse()
+        {
+            let opened = Bare::open(context.host, from, node)?;
+            return bare_host(context, args, &opened.site);
+        }
+        for host in &hosts {
+            context.print(&format!("host {host}\n"));
+            if let Ok(node) = host.parse() {
+                list(context, &Bare::open(context.host, from, node)?.site)?;
+            }
+        }
+        if hosts.is_empty() {
+            return Err(Diagnostic::new("nothing is stored there", opened.site.target.location()).into());
+        }
+        return Ok(ExitCode::Ok);
+    }
+    bare_host(context, args, &opened.site)
+}
+
+fn list(context: &Context<'_>, site: &Site) -> Result<(), Failure> {
+    for set in Bare::sets(site)? {
+        match look::choose(site, &set, &BTreeMap::new(), None) {
+            Ok(chosen) => {
+                let members: Vec<&str> =
+                    chosen.sealed.manifest.members.iter().map(|it| it.name.as_str()).collect();
+                context.print(&format!("  set {set}: newest {} ({})\n", chosen.copy.id, members.join(", ")));
+            }
+            Err(_) => context.print(&format!("  set {set}: no complete snapshot\n")),
+        }
+    }
+    for (name, _) in Bare::plans(site)? {
+        context.print(&format!("  plan {name}\n"));
+    }
+    Ok(())
+}
+
+fn bare_host(context: &Context<'_>, args: &RestoreArgs, site: &Site) -> Result<ExitCode, Failure> {
+    let Some(set) = &args.set else {
+        list(context, site)?;
+        return Ok(ExitCode::Ok);
+    };
+    let scope = if context.host.user().is_root() {
+        crate::declared::Scope::System
+    } else {
+        crate::declared::Scope::User
+    };
+    let places = places(context.host, scope, context.global.state_dir.as_deref());
+    let chosen = look::choose(site, set, &BTreeMap::new(), args.snapshot)?;
+    // A bare machine's destination has no name, only a place.
+    give_back(context, args, &places.state, (site, &site.target.location()), &chosen)
+}

@@ -1,0 +1,330 @@
+//! One case for each finding: absent from a healthy world, present when its one thing is broken.
+
+use super::super::testing::{Scene, at, finished, local, seen, set};
+use super::*;
+use crate::declared::{Pause, Scope};
+use crate::format::{Digest, FailedMember, Level, Outcome, ProofRecord, SnapshotId};
+use crate::host::Space;
+use crate::observed::{
+    Enablement, Fact, Found, JobName, JournalEvent, ObjectsState, Observed, RequirementFacts, RunOutcome,
+    SnapshotState,
+};
+use jiff::SignedDuration;
+use std::path::PathBuf;
+
+fn codes(scene: &Scene) -> Vec<Code> {
+    audit(&scene.world()).iter().map(|finding| finding.code).collect()
+}
+
+fn unmet(scene: &mut Scene, kind: &str, what: &str) {
+    let unmet = Some(Diagnostic::new("a requirement is not met", what));
+    let requirement = RequirementFacts { kind: kind.to_owned(), object: "/srv/orders.db".to_owned(), unmet };
+    scene.source().requirements.push(requirement);
+}
+
+fn disprove(scene: &mut Scene, level: Level) {
+    let time = scene.now - SignedDuration::from_hours(1);
+    let newest = scene.newest();
+    let mut record: ProofRecord = newest.proofs[0].clone();
+    record.level = level;
+    record.at = time;
+    record.result = Outcome::Disproven { reason: "orders differs".to_owned() };
+    newest.proofs.push(record);
+}
+
+fn wrong(scene: &mut Scene, missing: &[&str], resized: &[&str]) {
+    let names = |all: &[&str]| all.iter().map(|name| (*name).to_owned()).collect();
+    scene.newest().objects = ObjectsState::Wrong { missing: names(missing), resized: names(resized) };
+}
+
+fn pause(scene: &mut Scene, until: &str) {
+    let until = until.parse().expect("a date");
+    scene.declaration().pause = Some(Pause { until, reason: "moving house".to_owned() });
+}
+
+fn remember(scene: &mut Scene, id: SnapshotId) {
+    let manifest_sha256 = Digest::of(b"other");
+    let event = JournalEvent::Sealed { snapshot: id, destination: local(), manifest_sha256, complete: true };
+    scene.note(scene.now, event);
+}
+
+/// The newest snapshot's run becomes one of this outcome.
+fn last_outcome(scene: &mut Scene, outcome: RunOutcome) {
+    let id = scene.snapshots().last().expect("a snapshot").id;
+    let entries = &mut scene.journal().entries;
+    entries.pop();
+    scene.note(at("2026-11-20T03:02:00Z"), finished(id, outcome));
+}
+
+/// Drops the proofs of every snapshot, and its read-backs too where asked.
+fn unprove(scene: &mut Scene, read_backs: bool) {
+    for snapshot in scene.snapshots() {
+        if let SnapshotState::Sealed(sealed) = &mut snapshot.state {
+            sealed.proofs.clear();
+            if read_backs {
+                sealed.manifest.members.clear();
+            }
+        }
+    }
+}
+
+fn unsealed(scene: &mut Scene, started_at: &str) {
+    let id = scene.add_snapshot(at(started_at));
+    scene.journal().entries.retain(|entry| match &entry.event {
+        JournalEvent::Sealed { snapshot, .. } | JournalEvent::Finished { snapshot, .. } => *snapshot != id,
+        _ => true,
+    });
+    scene.snapshots().last_mut().expect("a snapshot").state = SnapshotState::Unsealed;
+}
+
+type Break = fn(&mut Scene);
+
+/// How each finding comes about.
+#[expect(clippy::too_many_lines, reason = "one arm for each finding's code")]
+fn breaking(code: Code) -> Break {
+    match code {
+        Code::TimerMissing => |it| it.scheduler().jobs.clear(),
+        Code::TimerDisabled => |it| it.timer().enablement = Enablement::Disabled,
+        Code::TimerInactive => |it| it.timer().active = false,
+        Code::TimerDead => |it| it.timer().next_elapse = None,
+        Code::TimerMasked => |it| it.timer().enablement = Enablement::Masked,
+        Code::TimerStatic => |it| it.timer().enablement = Enablement::Static,
+        Code::ServiceMasked => |it| it.job().service.masked = true,
+        Code::JobDrifted => |it| it.job().service.drop_ins.push(PathBuf::from("/etc/x.conf")),
+        Code::JobOrphaned => |it| {
+            let mut job = it.job().clone();
+            job.name = JobName::Set("gone".parse().expect("a name"));
+            it.scheduler().jobs.push(job);
+        },
+        Code::JobWritable => |it| it.path("job", 0o666),
+        Code::PauseExpired => |it| pause(it, "2026-11-20"),
+        Code::SetNeverRun => |it| {
+            it.snapshots().clear();
+            it.journal().entries.clear();
+        },
+        Code::SetStale => |it| it.now = at("2026-11-21T15:00:01Z"),
+        Code::SnapshotIncomplete => |it| {
+            it.newest().manifest.complete = false;
+            let failed = FailedMember { name: "orders".to_owned(), reason: "locked".to_owned() };
+            it.newest().manifest.failed.push(failed);
+        },
+        Code::SnapshotDamaged => |it| {
+            let damaged = SnapshotState::Damaged(Diagnostic::new("a manifest cannot be read", "not JSON"));
+            it.snapshots()[0].state = damaged;
+        },
+        Code::SnapshotChanged => |it| it.newest().manifest_sha256 = Digest::of(b"rewritten"),
+        Code::SnapshotGone => |it| {
+            it.snapshots().remove(1);
+        },
+        Code::ObjectMissing => |it| wrong(it, &["orders.db.zst"], &[]),
+        Code::ObjectWrongSize => |it| wrong(it, &[], &["orders.db.zst"]),
+        Code::DigestDiffers => |it| disprove(it, Level::Intact),
+        Code::ProofMissing => |it| unprove(it, true),
+        Code::ProofOld | Code::DrillOld => |it| {
+            let prove =
+                crate::declared::ProvePolicy { intact: "1h".parse().ok(), restored: "1h".parse().ok() };
+            it.declaration().prove = Some(prove);
+        },
+        Code::DrillMissing => |it| unprove(it, false),
+        Code::DrillDiffers => |it| disprove(it, Level::Restored),
+        Code::SourceMissing => |it| unmet(it, "readable", "`/srv/orders.db` does not exist"),
+        Code::SourceUnreadable => |it| unmet(it, "readable", "`/srv/orders.db` cannot be read by this user"),
+        Code::ToolMissing => |it| unmet(it, "tool", "`pg_dump` is not on the PATH of the job"),
+        Code::RequirementUnmet => |it| unmet(it, "hook", "`/usr/local/bin/quiesce` cannot be executed"),
+        Code::PlanMissing => |it| it.facts.plans.clear(),
+        Code::PlanEdited => {
+            |it| it.installed_plan().origin_sha256_now = Observed::Present(Digest::of(b"edited"))
+        }
+        Code::PlanWritable => |it| it.path("plan", 0o664),
+        Code::HookWritable => |it| it.path("hook", 0o777),
+        Code::BinaryWritable => |it| it.path("binary", 0o775),
+        Code::BinaryMisplaced => |it| it.facts.host.binary.in_build_folder = true,
+        Code::SecretReadable => |it| it.path("secret", 0o640),
+        Code::SameDevice => |it| it.destination().device = Some(1),
+        Code::DestinationFullSoon => |it| {
+            it.destination().space = Some(Space { free_bytes: 9 << 30, total_bytes: 100 << 30 });
+        },
+        Code::DestinationNotPrepared => |it| it.destination().prepared = false,
+        Code::StateDamaged => |it| it.journal().damaged_lines.push(17),
+        Code::StateMissing => |it| it.facts.journal = Some(Fact::new(it.now, "read", Observed::Absent)),
+        Code::RunSkipped => |it| {
+            it.note(it.now, JournalEvent::Skipped { holder: "process 12".to_owned() });
+        },
+        Code::RunFailed => |it| last_outcome(it, RunOutcome::Failed),
+        Code::RunIncomplete => |it| last_outcome(it, RunOutcome::Incomplete),
+        Code::Leftover => |it| {
+            unsealed(it, "2026-11-18T04:00:00Z");
+        },
+        Code::DaemonNotRunning => |it| {
+            it.embed();
+            it.daemon().holds_lock = false;
+        },
+        Code::DaemonStale => |it| {
+            it.embed();
+            it.daemon().beat_at = at("2026-11-20T11:58:00Z");
+        },
+        Code::NodeUnstable => |it| it.facts.host.name = "3f2a9c81d0be".to_owned(),
+        Code::LingerOff => |it| {
+            it.plan.scope = Some(Scope::User);
+            for job in &mut it.jobs {
+                job.scope = Scope::User;
+            }
+            it.install_all();
+            it.scheduler().lingers = Some(false);
+        },
+        Code::Uncovered => |it| {
+            let object = "/srv/stray.db".to_owned();
+            let path = Some(PathBuf::from(&object));
+            let found = Found { kind: "sqlite".to_owned(), object, size_bytes: Some(9), path };
+            it.facts.discovered.insert("sqlite:/srv".to_owned(), seen(it.now, vec![found]));
+        },
+        Code::CouldNotLook => |it| {
+            let diagnostic = Diagnostic::new("could not look", "the bus did not answer");
+            let fact = it.facts.schedulers.values_mut().next().expect("systemd");
+            fact.observed = Observed::Unknown(diagnostic);
+        },
+    }
+}
+
+#[test]
+fn healthy_world_has_no_findings() {
+    let mut scene = Scene::healthy();
+    assert_eq!(audit(&scene.world()), []);
+    scene.embed();
+    assert_eq!(audit(&scene.world()), []);
+    for (role, mode) in
+        [("secret", 0o600), ("plan", 0o644), ("hook", 0o755), ("binary", 0o755), ("job", 0o644)]
+    {
+        scene.path(role, mode);
+    }
+    assert_eq!(audit(&scene.world()), []);
+}
+
+#[test]
+fn every_code_is_found_when_its_one_thing_is_broken() {
+    for code in Code::ALL {
+        let mut scene = Scene::healthy();
+        breaking(code)(&mut scene);
+        let found = audit(&scene.world());
+        let finding = found.iter().find(|finding| finding.code == code);
+        let finding = finding.unwrap_or_else(|| panic!("{code} is not among {found:?}"));
+        assert!(!finding.evidence.is_empty() && !finding.remedy.is_empty(), "{finding:?}");
+        assert!(!finding.remedy.contains("SET") || finding.set.is_none(), "{finding:?}");
+    }
+}
+
+/// The findings that one broken thing causes, where more than one is right.
+#[test]
+fn one_broken_thing_is_told_once() {
+    use Code as C;
+    for code in Code::ALL {
+        let mut scene = Scene::healthy();
+        breaking(code)(&mut scene);
+        let mut found = codes(&scene);
+        found.sort();
+        found.dedup();
+        let expected = match code {
+            C::ProofMissing => vec![C::ProofMissing, C::DrillMissing],
+            C::ProofOld | C::DrillOld => vec![C::ProofOld, C::DrillOld],
+            // Its run began and never ended.
+            C::Leftover => vec![C::RunFailed, C::Leftover],
+            other => vec![other],
+        };
+        assert_eq!(found, expected, "{code}");
+    }
+}
+
+#[test]
+fn paused_set_is_not_stale_and_is_again_when_the_pause_is_long_over() {
+    let mut scene = Scene::healthy();
+    pause(&mut scene, "2026-12-20");
+    scene.now = at("2026-12-19T12:00:00Z");
+    assert!(!codes(&scene).contains(&Code::SetStale));
+    scene.now = at("2026-12-20T12:00:00Z");
+    let found = codes(&scene);
+    assert!(found.contains(&Code::PauseExpired) && !found.contains(&Code::SetStale), "{found:?}");
+    scene.now = at("2026-12-20T15:00:01Z");
+    assert!(codes(&scene).contains(&Code::SetStale));
+}
+
+#[test]
+fn run_that_is_going_on_leaves_no_leftover_finding() {
+    let mut scene = Scene::healthy();
+    unsealed(&mut scene, "2026-11-20T11:59:00Z");
+    assert_eq!(audit(&scene.world()), []);
+    scene.now = at("2026-11-21T12:00:00Z");
+    let found = codes(&scene);
+    assert!(found.contains(&Code::Leftover) && found.contains(&Code::RunFailed), "{found:?}");
+}
+
+#[test]
+fn snapshot_that_bkp_removed_is_not_gone() {
+    let mut scene = Scene::healthy();
+    let id = scene.snapshots().remove(0).id;
+    let reason = "not kept by any rule".to_owned();
+    scene.note(scene.now, JournalEvent::Removing { snapshot: id, destination: local(), reason });
+    assert_eq!(audit(&scene.world()), []);
+    let unknown = SnapshotId::new(scene.now, 99);
+    remember(&mut scene, unknown);
+    assert_eq!(codes(&scene), [Code::SnapshotGone]);
+}
+
+#[test]
+fn rewritten_manifest_is_noticed_by_its_successor_without_a_journal() {
+    let mut scene = Scene::healthy();
+    scene.facts.journal = Some(Fact::new(scene.now, "read", Observed::Absent));
+    if let SnapshotState::Sealed(sealed) = &mut scene.snapshots()[1].state {
+        sealed.manifest_sha256 = Digest::of(b"rewritten");
+    }
+    assert_eq!(codes(&scene), [Code::SnapshotChanged, Code::StateMissing]);
+}
+
+#[test]
+fn proof_of_another_manifest_proves_nothing() {
+    let mut scene = Scene::healthy();
+    for snapshot in scene.snapshots() {
+        if let SnapshotState::Sealed(sealed) = &mut snapshot.state {
+            sealed.proofs[0].manifest_sha256 = Digest::of(b"another");
+        }
+    }
+    assert_eq!(codes(&scene), [Code::DrillMissing]);
+}
+
+#[test]
+fn copy_on_the_same_device_is_fine_while_a_fresh_one_lies_elsewhere() {
+    let mut scene = Scene::healthy();
+    let offbox: crate::declared::DestinationName = "offbox".parse().expect("a name");
+    scene.plan.destinations.insert(offbox.clone(), super::super::testing::destination_declaration("/mnt/b"));
+    scene.plan.defaults.destinations = Some(vec![local(), offbox.clone()]);
+    let facts = scene.facts.destinations[&local()].clone();
+    scene.facts.destinations.insert(offbox, facts);
+    scene.destination().device = Some(1);
+    assert_eq!(audit(&scene.world()), []);
+    // Both on the source's device: both are told.
+    scene.source().devices.push(2);
+    assert_eq!(codes(&scene), [Code::SameDevice, Code::SameDevice]);
+}
+
+#[test]
+fn what_was_not_observed_is_told_as_such() {
+    let mut scene = Scene::healthy();
+    scene.facts.sources.clear();
+    scene.facts.destinations.clear();
+    scene.facts.schedulers.clear();
+    scene.facts.discovered.clear();
+    scene.facts.journal = None;
+    let found = audit(&scene.world());
+    assert!(!found.is_empty() && found.iter().all(|it| it.code == Code::CouldNotLook), "{found:?}");
+    let about = |text: &str| found.iter().any(|it| it.object.contains(text));
+    assert!(["source", "destination", "bkp-orders", "discovery", "journal"].iter().all(|it| about(it)));
+}
+
+#[test]
+fn findings_name_their_set_and_come_worst_first() {
+    let mut scene = Scene::healthy();
+    scene.timer().enablement = Enablement::Disabled;
+    scene.destination().device = Some(1);
+    let found = audit(&scene.world());
+    assert_eq!(found.iter().map(|it| it.code).collect::<Vec<_>>(), [Code::TimerDisabled, Code::SameDevice]);
+    assert!(found.iter().all(|it| it.set == Some(set())));
+}

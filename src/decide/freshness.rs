@@ -1,0 +1,59 @@
+//! Whether the newest snapshot is as new as the schedule promises.
+
+use crate::declared::{Schedule, Span};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+/// How fresh a snapshot is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Freshness {
+    /// No run that should have followed it is missing.
+    Fresh,
+    /// The run that should have followed it did not, and the grace is over.
+    Overdue {
+        /// When the next run was due.
+        expected: Timestamp,
+        /// When the grace ended.
+        since: Timestamp,
+    },
+}
+
+/// Tells whether the first run that is due after `newest` lies more than `grace` in the past.
+pub fn freshness(
+    schedule: &Schedule,
+    zone: &TimeZone,
+    grace: Span,
+    newest: Timestamp,
+    now: Timestamp,
+) -> Freshness {
+    // At the end of the calendar nothing is due any more.
+    let Some(expected) = schedule.next_after(zone, newest) else { return Freshness::Fresh };
+    match expected.checked_add(grace.signed()) {
+        Ok(since) if since < now => Freshness::Overdue { expected, since },
+        Ok(_) | Err(_) => Freshness::Fresh,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn overdue_begins_when_the_grace_after_the_next_due_run_is_over() {
+        let at = |text: &str| text.parse::<Timestamp>().expect(text);
+        let schedule: Schedule = "daily 03:00".parse().expect("a schedule");
+        let judge = |now: &str| {
+            freshness(
+                &schedule,
+                &TimeZone::UTC,
+                Span::from_seconds(3600),
+                at("2026-11-20T03:00:10Z"),
+                at(now),
+            )
+        };
+        assert_eq!(judge("2026-11-20T03:01:00Z"), Freshness::Fresh);
+        assert_eq!(judge("2026-11-21T04:00:00Z"), Freshness::Fresh);
+        let (expected, since) = (at("2026-11-21T03:00:00Z"), at("2026-11-21T04:00:00Z"));
+        assert_eq!(judge("2026-11-21T04:00:01Z"), Freshness::Overdue { expected, since });
+    }
+}

@@ -1,0 +1,60 @@
+//! Small objects.
+
+use super::*;
+use crate::destinations::memory::{Faults, MemoryDestination};
+use crate::format::Digest;
+use crate::host::{Command, Host, RealHost};
+use crate::pipeline::compress::decompressor;
+use crate::pipeline::{StoreError, sidecar, store_bytes, store_index};
+use std::io::Write;
+
+#[test]
+fn sidecar_is_accepted_by_sha256sum_and_finds_a_changed_byte() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let name = "a%20b.tar.zst";
+    let host = RealHost::new();
+    let check = |content: &[u8]| {
+        host.write_atomic(&folder.path().join(name), content, 0o600).expect("room");
+        let sidecar = sidecar(name, &Digest::of(b"artifact"));
+        host.write_atomic(&folder.path().join("sums"), &sidecar, 0o600).expect("room");
+        let mut command = Command::look(["sha256sum", "--strict", "-c", "sums"]);
+        command.directory = Some(folder.path().to_owned());
+        host.run(&command).expect("coreutils are everywhere")
+    };
+    let good = check(b"artifact");
+    assert!(good.succeeded() && good.text() == format!("{name}: OK\n"), "{good:?}");
+    assert!(!check(b"artifacT").succeeded());
+}
+
+#[test]
+fn bytes_that_come_back_changed_are_an_error_and_do_not_stay() {
+    let place = MemoryDestination::prepared("place").with(Faults { flips: Some("bad"), ..Faults::default() });
+    let stored = store_bytes(&host(), &place, &key("good"), b"1234").expect("a sound object");
+    assert_eq!((stored.bytes, stored.sha256), (4, Digest::of(b"1234")));
+    let refused = store_bytes(&host(), &place, &key("bad"), b"1234");
+    assert!(matches!(refused, Err(StoreError::ReadBack(_))), "{refused:?}");
+    assert_eq!(place.bytes(&key("bad")), None);
+    let taken = store_bytes(&host(), &place, &key("good"), b"other");
+    assert!(matches!(taken, Err(StoreError::Destination(_))), "{taken:?}");
+    assert_eq!(place.bytes(&key("good")).as_deref(), Some(&b"1234"[..]));
+}
+
+#[test]
+fn index_is_stored_compressed_and_read_back() {
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    let line = "{\"path\":\"a\",\"bytes\":1}\n".repeat(100_000);
+    file.write_all(line.as_bytes()).expect("room");
+    let place = MemoryDestination::prepared("place").with(Faults { flips: Some("bad"), ..Faults::default() });
+    let stored = store_index(&host(), &place, &key("index"), file.path()).expect("a sound object");
+    let kept = place.bytes(&key("index")).expect("it is stored");
+    assert_eq!((stored.bytes, stored.sha256), (kept.len() as u64, Digest::of(&kept)));
+    let mut unpacked = String::new();
+    let mut reader = decompressor(Compression::Zstd, Box::new(kept.as_slice())).expect("a stream");
+    reader.read_to_string(&mut unpacked).expect("a whole stream");
+    assert!(unpacked == line);
+    let refused = store_index(&host(), &place, &key("bad"), file.path());
+    assert!(matches!(refused, Err(StoreError::ReadBack(_))), "{refused:?}");
+    assert_eq!(place.bytes(&key("bad")), None);
+    let folder = store_index(&host(), &place, &key("folder"), std::path::Path::new("/"));
+    assert!(matches!(folder, Err(StoreError::File { .. })), "{folder:?}");
+}

@@ -1,0 +1,156 @@
+//! `bkp status`: the coverage table.
+
+use super::Palette;
+use super::escape::terminal;
+use super::plan_document::CoverageDocument;
+use crate::decide::{CoverageRow, LevelState, ago};
+use crate::format::Level;
+use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::Serialize;
+use std::fmt::Write as _;
+
+/// The table, for people; times are relative to `now`.
+pub fn text(rows: &[CoverageRow], now: Timestamp, palette: Palette) -> String {
+    if rows.is_empty() {
+        return "No sets are declared.\n".to_owned();
+    }
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
+    if palette.coloured {
+        table.enforce_styling();
+    } else {
+        table.force_no_tty();
+    }
+    let words = Level::ALL.iter().skip(1).map(|level| level.word());
+    let header = ["set", "destination"].into_iter().chain(words).chain(["next run", "size", "snapshots"]);
+    table.set_header(header);
+    for row in rows {
+        let mut cells = vec![Cell::new(&row.set), Cell::new(&row.destination)];
+        cells.extend(Level::ALL.iter().skip(1).map(|level| level_cell(row.level(*level), now)));
+        cells.push(Cell::new(match (&row.paused, row.next_run) {
+            (Some(paused), _) => terminal(paused),
+            (None, Some(next)) => ago(next, now),
+            (None, None) => "-".to_owned(),
+        }));
+        cells.push(Cell::new(size_cell(row)));
+        cells.push(Cell::new(row.snapshots.map_or_else(|| "?".to_owned(), |count| count.to_string())));
+        table.add_row(cells);
+    }
+    format!("{table}\n{}", reasons(rows))
+}
+
+/// Why a level is not proven, below the table.
+fn reasons(rows: &[CoverageRow]) -> String {
+    let mut out = String::new();
+    for row in rows {
+        for (level, state) in row.levels.iter().filter(|(_, state)| !state.is_proven()) {
+            let words = terminal(state.text());
+            let _ = writeln!(out, "{} at {}: {level} is {}: {words}", row.set, row.destination, state.word());
+        }
+    }
+    if out.is_empty() { out } else { format!("\n{out}") }
+}
+
+fn level_cell(state: &LevelState, now: Timestamp) -> Cell {
+    let (text, colour) = match state {
+        LevelState::Proven { at, .. } => (format!("yes, {}", ago(*at, now)), Color::Green),
+        LevelState::Expired { at, .. } => (format!("expired, {}", ago(*at, now)), Color::Yellow),
+        LevelState::Unproven { .. } => ("no".to_owned(), Color::Yellow),
+        LevelState::Disproven { at, .. } => (format!("DISPROVEN, {}", ago(*at, now)), Color::Red),
+        LevelState::Unknown { .. } => ("unknown".to_owned(), Color::Yellow),
+    };
+    Cell::new(text).fg(colour)
+}
+
+/// The newest snapshot's size, with the trend against the one before.
+fn size_cell(row: &CoverageRow) -> String {
+    let Some(size) = row.size_bytes else { return "-".to_owned() };
+    let shown = bytes(size);
+    match row.previous_size_bytes {
+        Some(previous) if previous > 0 && previous != size => {
+            let sign = if size > previous { '+' } else { '-' };
+            let permille = u128::from(size.abs_diff(previous)) * 1000 / u128::from(previous);
+            format!("{shown} ({sign}{}.{} %)", permille / 10, permille % 10)
+        }
+        Some(previous) if previous == size => format!("{shown} (=)"),
+        Some(_) | None => shown,
+    }
+}
+
+/// A size in the largest fitting binary unit, such as `12.3 MiB`.
+pub fn bytes(size: u64) -> String {
+    let units = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    if size < 1024 {
+        return format!("{size} B");
+    }
+    let power = size.ilog2() / 10;
+    let tenths = u128::from(size) * 10 / (1_u128 << (10 * power));
+    let unit = units[usize::try_from(power).unwrap_or(1) - 1];
+    format!("{}.{} {unit}", tenths / 10, tenths % 10)
+}
+
+/// What `bkp status --format json` prints.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct StatusDocument {
+    /// The document's version.
+    pub format_version: u32,
+    /// The clock when the levels were judged (RFC 3339).
+    pub at: String,
+    /// Each set at each destination.
+    pub coverage: Vec<CoverageDocument>,
+}
+
+/// For programs.
+pub fn json(rows: &[CoverageRow], now: Timestamp) -> String {
+    let document = StatusDocument {
+        format_version: 1,
+        at: now.to_string(),
+        coverage: rows.iter().map(Into::into).collect(),
+    };
+    let mut text = serde_json::to_string_pretty(&document).expect("the document has only string keys");
+    text.push('\n');
+    text
+}
+
+/// The JSON schema of [`json`].
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(StatusDocument).to_value()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::coverage;
+    use crate::decide::testing::Scene;
+
+    #[test]
+    fn sizes_are_in_the_largest_fitting_unit() {
+        for (size, words) in [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (1536, "1.5 KiB")] {
+            assert_eq!(bytes(size), words);
+        }
+        assert_eq!(bytes(5 << 30), "5.0 GiB");
+        assert_eq!(bytes(u64::MAX), "15.9 EiB");
+    }
+
+    #[test]
+    fn table_says_what_is_proven_and_why_the_rest_is_not() {
+        let mut scene = Scene::healthy();
+        let rows = coverage(&scene.world());
+        let shown = text(&rows, scene.now, Palette::PLAIN);
+        assert!(shown.contains("yes, 9 h ago") && shown.contains("in 15 h"), "{shown}");
+        assert!(!shown.contains(" is "), "{shown}");
+        scene.timer().active = false;
+        let shown = text(&coverage(&scene.world()), scene.now, Palette::PLAIN);
+        assert!(shown.contains("scheduled is unproven: the timer of `bkp-orders` is not active"), "{shown}");
+    }
+
+    #[test]
+    fn json_is_what_its_schema_says() {
+        let scene = Scene::fresh();
+        let document: serde_json::Value =
+            serde_json::from_str(&json(&coverage(&scene.world()), scene.now)).expect("JSON");
+        assert!(jsonschema::is_valid(&schema(), &document), "{document}");
+    }
+}

@@ -1,0 +1,147 @@
+//! Data brought back into a scratch place and compared: the level `restored`.
+
+use super::history::{Copy, Site};
+use super::lock;
+use super::scratch::Scratch;
+use super::verify::{self, Unproven, chain, conclude, sealed_of, unproven};
+use crate::declared::SetName;
+use crate::diagnostic::Diagnostic;
+use crate::format::{Counts, Level, ManifestMember, StoredSize};
+use crate::host::Host;
+use crate::observed::SealedFacts;
+use crate::pipeline::{self, ArtifactReader};
+use crate::schedulers::Places;
+use crate::sources::{self, Artifact, RestoreError, Restorer};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Restores every member of a snapshot into a scratch place and compares; the proof, or what disproves it, is
+/// written beside the manifest.
+pub fn one(
+    host: &dyn Host,
+    places: &Places,
+    site: &Site,
+    set: &SetName,
+    copy: &Copy,
+) -> Result<(), Box<Diagnostic>> {
+    let (sealed, outcome) = match attempt(host, places, site, set, copy) {
+        Ok((sealed, counts)) => (Some(sealed), Ok(counts)),
+        Err((sealed, unproven)) => (sealed, Err(unproven)),
+    };
+    conclude(host, places, (site, set, copy), Level::Restored, sealed.as_ref(), outcome)
+}
+
+type Attempt = Result<(SealedFacts, BTreeMap<String, Counts>), (Option<SealedFacts>, Unproven)>;
+
+fn attempt(host: &dyn Host, places: &Places, site: &Site, set: &SetName, copy: &Copy) -> Attempt {
+    let could_not_tell = |why: String| (None, Unproven::CouldNotTell(why));
+    let _lock = lock::snapshot_shared(host, &places.state, set, &copy.id)
+        .map_err(|error| could_not_tell(error.diagnostic().sentence()))?;
+    let sealed = sealed_of(site, copy)?;
+    let restorer =
+        sources::restorer(&sealed.manifest.source).map_err(|error| could_not_tell(chain(&error)))?;
+    let scratch = Scratch::new(host, &places.state, set)
+        .map_err(|error| could_not_tell(error.diagnostic().sentence()))?;
+    let needed: u64 = sealed.manifest.members.iter().map(|member| member.plain.bytes).max().unwrap_or(0);
+    if let Ok(space) = host.space(scratch.path())
+        && space.free_bytes < needed
+    {
+        let why = format!(
+            "the drill needs {needed} bytes in {}, and {} are free",
+            scratch.path().display(),
+            space.free_bytes
+        );
+        return Err((None, Unproven::CouldNotTell(why)));
+    }
+    let mut counts = BTreeMap::new();
+    for (number, member) in sealed.manifest.members.iter().enumerate() {
+        let folder = scratch
+            .empty(host, &format!("member-{number}"))
+            .map_err(|error| could_not_tell(error.diagnostic().sentence()))?;
+        match drill_member(&*restorer, site, copy, member, &folder) {
+            Ok(restored) => {
+                counts.insert(member.name.clone(), restored);
+            }
+            Err(unproven) => return Err((Some(sealed.clone()), unproven)),
+        }
+        // Only room is at stake: the scratch folder goes with this attempt.
+        let _kept = host.remove_dir_all(&folder);
+    }
+    Ok((sealed, counts))
+}
+
+/// Opens a member's artifact and its list of entries.
+pub fn open_member(
+    site: &Site,
+    copy: &Copy,
+    member: &ManifestMember,
+) -> Result<(ArtifactReader, Option<ArtifactReader>), pipeline::ReadBackError> {
+    let key = site.layout.artifact(&copy.stored_as, &copy.id, &member.object);
+    let body = pipeline::open_artifact(
+        &*site.target,
+        &key,
+        member.compression,
+        &member.stored,
+        Some(&member.plain),
+    )?;
+    let index = member
+        .index
+        .as_ref()
+        .map(|index| open_index(site, copy, &index.object, &index.stored))
+        .transpose()?;
+    Ok((body, index))
+}
+
+/// Opens a list of entries; its uncompressed size is not in the manifest.
+pub fn open_index(
+    site: &Site,
+    copy: &Copy,
+    object: &str,
+    stored: &StoredSize,
+) -> Result<ArtifactReader, pipeline::ReadBackError> {
+    let key = site.layout.artifact(&copy.stored_as, &copy.id, object);
+    pipeline::open_artifact(&*site.target, &key, crate::declared::Compression::Zstd, stored, None)
+}
+
+fn drill_member(
+    restorer: &dyn Restorer,
+    site: &Site,
+    copy: &Copy,
+    member: &ManifestMember,
+    folder: &Path,
+) -> Result<Counts, Unproven> {
+    let (mut body, mut index) = open_member(site, copy, member).map_err(|error| unproven(&error))?;
+    let artifact = Artifact {
+        member: &member.name,
+        body: &mut body,
+        index: index.as_mut().map(|index| index as &mut dyn std::io::Read),
+        counts: &member.counts,
+    };
+    let restored = restorer.drill(artifact, folder);
+    // The digests come first: they say better than the format's own parser what is wrong with the bytes.
+    let bytes = body.finish().and_then(|()| index.map_or(Ok(()), ArtifactReader::finish));
+    if let Err(error) = &bytes
+        && let Unproven::Disproven(reason) = verify::unproven(error)
+    {
+        return Err(Unproven::Disproven(reason));
+    }
+    let restored = restored.map_err(|error| restore_unproven(&error))?;
+    bytes.map_err(|error| unproven(&error))?;
+    let differences = member.counts.differences(&restored);
+    if differences.is_empty() {
+        return Ok(restored);
+    }
+    Err(Unproven::Disproven(format!("member `{}`: {}", member.name, differences.join("; "))))
+}
+
+fn restore_unproven(error: &RestoreError) -> Unproven {
+    match error {
+        RestoreError::Damaged { .. } | RestoreError::Differs { .. } | RestoreError::Escapes { .. } => {
+            Unproven::Disproven(chain(error))
+        }
+        RestoreError::TargetNotEmpty { .. }
+        | RestoreError::Target { .. }
+        | RestoreError::Fetch { .. }
+        | RestoreError::UnknownKind { .. } => Unproven::CouldNotTell(chain(error)),
+    }
+}

@@ -1,0 +1,372 @@
+//! The host and the destinations looked at, and written down as facts. Nothing here changes anything.
+
+use super::history::{Copy, Depth, Site, node_of};
+use super::jobs::SEARCH_PATH;
+use super::run::session_identity;
+use super::{WorkflowError, installed, journal};
+use crate::declared::{DestinationDeclaration, DestinationName, Plan, SecretRef, SetDeclaration, SetName};
+use crate::destinations::{Access, DestinationError};
+use crate::diagnostic::Diagnostic;
+use crate::host::{FileKind, Host};
+use crate::observed::{
+    BinaryFacts, DaemonFacts, DestinationFacts, Fact, Facts, HostFacts, InstalledFile, InstalledJob, JobName,
+    Observed, PathFacts, RequirementFacts, SchedulerFacts, SchedulerKind, SnapshotFacts, SnapshotState,
+    SourceFacts,
+};
+use crate::schedulers::{self, Places};
+use crate::sources;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// What is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Names of all snapshots, and the newest complete one of each set: what `plan` and `apply` need. The journal can
+    /// be long, and is read only where a destination has no marker: it knows whether one was there.
+    Newest,
+    /// Every snapshot's manifest, objects and proofs, and the journal: what `audit` needs.
+    Everything,
+}
+
+/// Looks at everything that concerns a plan on this host.
+pub fn observe(
+    host: &dyn Host,
+    plan: &Plan,
+    places: &Places,
+    kind: SchedulerKind,
+    scope: Scope,
+) -> Result<Facts, WorkflowError> {
+    let observed_at = host.now();
+    let jobs = jobs(host, plan, places, kind);
+    let orphans = orphans(plan, &jobs);
+    let sources = plan.sets.iter().map(|(name, set)| (name.clone(), source(host, name, set))).collect();
+    let destinations: BTreeMap<_, _> = plan
+        .destinations
+        .iter()
+        .map(|(name, declaration)| {
+            (name.clone(), destination(host, plan, (name, declaration), scope, &orphans))
+        })
+        .collect();
+    let journal = journal_needed(scope, destinations.values()).then(|| journal::read(host, &places.state));
+    let paths = paths(host, plan, places, &jobs);
+    Ok(Facts {
+        format: Facts::FORMAT,
+        observed_at,
+        bkp_version: env!("CARGO_PKG_VERSION").to_owned(),
+        host: host_facts(host)?,
+        schedulers: BTreeMap::from([(kind, jobs)]),
+        plans: installed::observe(host, places)?,
+        sources,
+        destinations,
+        discovered: discovered(host, plan),
+        paths,
+        journal,
+        daemon: (kind == SchedulerKind::Embedded).then(|| daemon(host, places)),
+    })
+}
+
+fn journal_needed<'a>(
+    scope: Scope,
+    mut destinations: impl Iterator<Item = &'a Fact<DestinationFacts>>,
+) -> bool {
+    let unprepared = |fact: &Fact<DestinationFacts>| match &fact.observed {
+        Observed::Present(facts) => !facts.prepared,
+        Observed::Absent => true,
+        Observed::Unknown(_) => false,
+    };
+    scope == Scope::Everything || destinations.any(unprepared)
+}
+
+fn host_facts(host: &dyn Host) -> Result<HostFacts, WorkflowError> {
+    let binary = host
+        .binary()
+        .map_err(|error| Diagnostic::new("own binary not found", "bkp").why(error.to_string()))?;
+    let user = host.user();
+    let build = binary.components().any(|part| part.as_os_str() == "target")
+        && binary.components().any(|part| {
+            part.as_os_str() == "debug" || part.as_os_str() == "release" || part.as_os_str() == "dist"
+        });
+    let homes = [Path::new("/home"), Path::new("/root"), user.home.as_path()];
+    let in_home = homes.iter().any(|home| *home != Path::new("/") && binary.starts_with(home));
+    Ok(HostFacts {
+        name: host.host_name(),
+        uid: user.uid,
+        user: user.name,
+        home: user.home,
+        binary: BinaryFacts { in_build_folder: build, in_home, path: binary },
+    })
+}
+
+fn jobs(host: &dyn Host, plan: &Plan, places: &Places, kind: SchedulerKind) -> Fact<SchedulerFacts> {
+    let observed = schedulers::scheduler(kind, places).observe(host);
+    let observed = match observed {
+        Observed::Present(mut facts) => {
+            match facts.jobs.iter_mut().try_for_each(|job| plan_copy(host, plan, places, job)) {
+                Ok(()) => Observed::Present(facts),
+                Err(diagnostic) => Observed::Unknown(diagnostic),
+            }
+        }
+        other @ (Observed::Absent | Observed::Unknown(_)) => other,
+    };
+    Fact::new(host.now(), format!("{} was asked for its jobs", kind.word()), observed)
+}
+
+/// The sets that left the plan while their jobs stayed: how many snapshots they have is worth knowing.
+fn orphans(plan: &Plan, jobs: &Fact<SchedulerFacts>) -> Vec<SetName> {
+    let installed = jobs.observed.present().map(|facts| facts.jobs.as_slice()).unwrap_or_default();
+    let ours =
+        installed.iter().filter(|job| job.marker.as_ref().is_some_and(|marker| marker.plan == plan.name));
+    let sets = ours.filter_map(|job| match &job.name {
+        JobName::Set(set) if !plan.sets.contains_key(set) && !plan.moved.contains_key(set) => {
+            Some(set.clone())
+        }
+        JobName::Set(_) | JobName::Trial(_) | JobName::Audit(_) => None,
+    });
+    sets.collect()
+}
+
+/// Adds the copy of the plan that a set's job runs to the job's files.
+fn plan_copy(
+    host: &dyn Host,
+    plan: &Plan,
+    places: &Places,
+    job: &mut InstalledJob,
+) -> Result<(), Diagnostic> {
+    let JobName::Set(set) = &job.name else { return Ok(()) };
+    let owner = job.marker.as_ref().map_or(&plan.name, |marker| &marker.plan);
+    let path = super::places::job_plan(places, owner, set);
+    match host.read(&path) {
+        // What is not text differs from any plan, and is shown as far as it can be.
+        Ok(bytes) => {
+            let text = Some(String::from_utf8_lossy(&bytes).into_owned());
+            job.files.push(InstalledFile { path, text });
+            Ok(())
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => {
+            Err(Diagnostic::new("plan of a job not readable", path.display().to_string())
+                .why(error.to_string()))
+        }
+    }
+}
+
+fn source(host: &dyn Host, name: &SetName, set: &SetDeclaration) -> Fact<SourceFacts> {
+    let source = sources::source(name, &set.source);
+    let mut requirements = source.requirements(host);
+    requirements
+        .extend(set.before.iter().chain(&set.after).filter_map(|hook| Some(tool(host, hook.first()?))));
+    requirements.extend(set.secrets.iter().filter_map(|(name, reference)| secret(host, name, reference)));
+    let devices =
+        source.paths().iter().filter_map(|path| host.status(path).ok()).map(|status| status.device).collect();
+    let facts = SourceFacts {
+        members: source.observe(host),
+        requirements,
+        identity: session_identity(host, &*source),
+        devices,
+    };
+    Fact::new(
+        host.now(),
+        format!("paths of set `{name}` looked at as user {}", host.user().name),
+        Observed::Present(facts),
+    )
+}
+
+/// A hook's or a secret command's program under the job's PATH.
+fn tool(host: &dyn Host, program: &str) -> RequirementFacts {
+    let found = host.find_tool(program, SEARCH_PATH).is_some();
+    let unmet = (!found).then(|| {
+        Diagnostic::new("tool missing", format!("`{program}` is not on the job's PATH"))
+            .why(format!("PATH={SEARCH_PATH}"))
+            .fix(format!("install `{program}`, or take it out of the plan file"))
+    });
+    RequirementFacts { kind: "tool".into(), object: program.to_owned(), unmet }
+}
+
+fn secret(host: &dyn Host, name: &str, reference: &SecretRef) -> Option<RequirementFacts> {
+    match reference {
+        SecretRef::File(path) => {
+            let unmet = host.may_read(path).err().map(|error| {
+                Diagnostic::new("secret not readable", format!("secret `{name}` at {}", path.display()))
+                    .why(error.to_string())
+                    .fix(format!("write it to {} with mode 0600", path.display()))
+            });
+            Some(RequirementFacts { kind: "secret".into(), object: path.display().to_string(), unmet })
+        }
+        SecretRef::Command(argv) => Some(tool(host, argv.first()?)),
+        // Only a run in the job's environment can show these.
+        SecretRef::Credential(_) | SecretRef::Env(_) => None,
+    }
+}
+
+fn destination(
+    host: &dyn Host,
+    plan: &Plan,
+    (name, declaration): (&DestinationName, &DestinationDeclaration),
+    scope: Scope,
+    orphans: &[SetName],
+) -> Fact<DestinationFacts> {
+    let site = Site::open(name, declaration, node_of(host, plan), Access::Look);
+    let observed = match look(plan, &site, scope, orphans) {
+        Ok(facts) => Observed::Present(facts),
+        Err(error) => {
+            Observed::Unknown(Diagnostic::from_error("destination not readable", &error).fix(format!(
+                "check {} as user {}",
+                site.target.location(),
+                host.user().name
+            )))
+        }
+    };
+    Fact::new(host.now(), format!("listed {}", site.target.location()), observed)
+}
+
+fn look(
+    plan: &Plan,
+    site: &Site,
+    scope: Scope,
+    orphans: &[SetName],
+) -> Result<DestinationFacts, DestinationError> {
+    let prepared = site.target.prepared()?;
+    let mut sets = BTreeMap::new();
+    if prepared {
+        for (name, set) in &plan.sets {
+            if !plan.destinations_of(set).contains(&site.name) {
+                continue;
+            }
+            let snapshots = match scope {
+                Scope::Newest => site.newest_looked_into(name, &plan.moved)?,
+                Scope::Everything => site.all_looked_into(name, &plan.moved, Depth::Objects)?,
+            };
+            if !snapshots.is_empty() {
+                sets.insert(name.clone(), snapshots);
+            }
+        }
+    }
+    if prepared {
+        for name in orphans {
+            let copies = site.copies(name, &BTreeMap::new())?;
+            let named = |copy: Copy| SnapshotFacts {
+                id: copy.id,
+                stored_as: copy.stored_as,
+                state: SnapshotState::NotRead,
+            };
+            sets.insert(name.clone(), copies.into_iter().map(named).collect());
+        }
+    }
+    let space = if prepared { site.target.space()? } else { None };
+    Ok(DestinationFacts { prepared, space, device: site.target.device(), sets })
+}
+
+fn discovered(host: &dyn Host, plan: &Plan) -> BTreeMap<String, Fact<Vec<crate::observed::Found>>> {
+    let roots = plan.discover.sqlite.iter();
+    roots
+        .map(|root| {
+            let place = format!("sqlite:{}", root.display());
+            let fact = Fact::new(
+                host.now(),
+                format!("searched {}", root.display()),
+                sources::discover_sqlite(host, root),
+            );
+            (place, fact)
+        })
+        .collect()
+}
+
+fn paths(host: &dyn Host, plan: &Plan, places: &Places, jobs: &Fact<SchedulerFacts>) -> Vec<Fact<PathFacts>> {
+    let mut wanted: Vec<(PathBuf, &str, Option<SetName>)> = Vec::new();
+    let installed = jobs.observed.present().into_iter().flat_map(|facts| &facts.jobs);
+    for job in installed.filter(|job| job.marker.as_ref().is_some_and(|marker| marker.plan == plan.name)) {
+        let set = match &job.name {
+            JobName::Set(set) | JobName::Trial(set) => Some(set.clone()),
+            JobName::Audit(_) => None,
+        };
+        // A mask is a link to /dev/null and judged as such; the copy of the plan is looked at as a plan.
+        let copy = set.as_ref().map(|set| super::places::job_plan(places, &plan.name, set));
+        let files = job.files.iter().filter(|file| file.text.is_some() && Some(&file.path) != copy.as_ref());
+        wanted.extend(files.map(|file| (file.path.clone(), "job", set.clone())));
+    }
+    for (name, set) in &plan.sets {
+        for reference in set.secrets.values() {
+            if let SecretRef::File(path) = reference {
+                wanted.push((path.clone(), "secret", Some(name.clone())));
+            }
+        }
+        for hook in set.before.iter().chain(&set.after) {
+            if let Some(path) = hook.first().and_then(|program| host.find_tool(program, SEARCH_PATH)) {
+                wanted.push((path, "hook", Some(name.clone())));
+            }
+        }
+        wanted.push((super::places::job_plan(places, &plan.name, name), "plan", Some(name.clone())));
+    }
+    wanted.push((super::places::installed_plan(places, &plan.name), "plan", None));
+    if let Ok(binary) = host.binary() {
+        wanted.push((binary, "binary", None));
+    }
+    wanted.sort();
+    wanted.dedup();
+    wanted.into_iter().map(|(path, role, set)| path_fact(host, path, role, set)).collect()
+}
+
+fn path_fact(host: &dyn Host, path: PathBuf, role: &str, set: Option<SetName>) -> Fact<PathFacts> {
+    let how = format!("stat {}", path.display());
+    let observed = match host.status(&path) {
+        Ok(status) => Observed::Present(PathFacts {
+            writable_folder: writable_folder(host, &path, status.uid),
+            path,
+            role: role.to_owned(),
+            set,
+            uid: status.uid,
+            mode: status.mode,
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Observed::Absent,
+        Err(error) => Observed::Unknown(
+            Diagnostic::new("file not readable", path.display().to_string()).why(error.to_string()),
+        ),
+    };
+    Fact::new(host.now(), how, observed)
+}
+
+/// The first folder above a path in which somebody else could replace it: writable by others and not sticky, or
+/// owned by neither root, the file's owner nor us.
+fn writable_folder(host: &dyn Host, path: &Path, owner: u32) -> Option<PathBuf> {
+    let us = host.user().uid;
+    path.ancestors().skip(1).find_map(|folder| {
+        let status = host.status(folder).ok()?;
+        if status.kind != FileKind::Directory {
+            return None;
+        }
+        let open = status.mode & 0o022 != 0 && status.mode & 0o1000 == 0;
+        let group_of_owner = status.mode & 0o002 == 0 && status.gid == status.uid;
+        let foreign = status.uid != 0 && status.uid != owner && status.uid != us;
+        ((open && !group_of_owner) || foreign).then(|| folder.to_path_buf())
+    })
+}
+
+fn daemon(host: &dyn Host, places: &Places) -> Fact<DaemonFacts> {
+    let (lock, heartbeat) = schedulers::daemon_paths(places);
+    let how = format!("asked the kernel for {} and read {}", lock.display(), heartbeat.display());
+    Fact::new(host.now(), how, schedulers::daemon_facts(host, places))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::Timestamp;
+
+    fn needed(scope: Scope, prepared: &[bool]) -> bool {
+        let fact = |prepared: &bool| {
+            let facts =
+                DestinationFacts { prepared: *prepared, space: None, device: None, sets: BTreeMap::new() };
+            Fact::new(Timestamp::UNIX_EPOCH, "a test".to_owned(), Observed::Present(facts))
+        };
+        let facts: Vec<_> = prepared.iter().map(fact).collect();
+        journal_needed(scope, facts.iter())
+    }
+
+    #[test]
+    fn journal_is_read_where_a_marker_is_missing_and_for_an_audit() {
+        assert!(!needed(Scope::Newest, &[true, true]));
+        assert!(needed(Scope::Newest, &[true, false]));
+        assert!(needed(Scope::Everything, &[true, true]));
+    }
+}

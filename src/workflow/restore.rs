@@ -1,0 +1,191 @@
+//! Data given back, never over anything that is there.
+
+use super::drill::open_member;
+use super::history::{Site, small};
+use super::look::{Chosen, member};
+use super::verify::{DISPROVEN, chain};
+use super::{WorkflowError, lock};
+use crate::declared::{self, NodeName, Plan, SetName};
+use crate::diagnostic::Diagnostic;
+use crate::format::{Counts, ManifestMember, Prefix, decode_name};
+use crate::host::Host;
+use crate::pipeline::ArtifactReader;
+use crate::sources::{self, Artifact, Target};
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+/// What is wanted back.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// One member; all where none is named.
+    pub member: Option<String>,
+    /// Globs of entries; all where there are none.
+    pub include: Vec<String>,
+}
+
+/// Restores members of a snapshot into a folder that is empty or does not exist, and gives the counts of what came
+/// back. Differences from the counts at backup time are an error, and what was restored is left for people to look at.
+pub fn to_folder(
+    host: &dyn Host,
+    state: &Path,
+    site: &Site,
+    chosen: &Chosen,
+    wanted: &Wanted,
+    folder: &Path,
+) -> Result<BTreeMap<String, Counts>, WorkflowError> {
+    demand_empty(host, folder)?;
+    let _lock = lock::snapshot_shared(host, state, &chosen.copy.stored_as, &chosen.copy.id)?;
+    let manifest = &chosen.sealed.manifest;
+    let restorer = sources::restorer(&manifest.source)
+        .map_err(|error| Diagnostic::from_error("cannot restore", &error))?;
+    let members: Vec<&ManifestMember> = match &wanted.member {
+        Some(name) => vec![member(manifest, Some(name))?],
+        None => manifest.members.iter().collect(),
+    };
+    let mut counts = BTreeMap::new();
+    for member in members {
+        let what = format!("member `{}` of snapshot {}", member.name, chosen.copy.id);
+        let (mut body, mut index) = open_member(site, &chosen.copy, member)
+            .map_err(|error| Diagnostic::from_error("artifact not readable", &error))?;
+        let artifact = Artifact {
+            member: &member.name,
+            body: &mut body,
+            index: index.as_mut().map(|index| index as &mut dyn Read),
+            counts: &member.counts,
+        };
+        let target = Target { folder: folder.to_path_buf(), include: wanted.include.clone() };
+        let restored = restorer
+            .restore(artifact, &target)
+            .map_err(|error| Diagnostic::new("not restored", what.clone()).why(chain(&error)))?;
+        let intact = body.finish().and_then(|()| index.map_or(Ok(()), ArtifactReader::finish));
+        intact.map_err(|error| {
+            Diagnostic::new(DISPROVEN, what.clone()).why(chain(&error)).fix("restore another snapshot")
+        })?;
+        let differences = member.counts.differences(&restored);
+        if wanted.include.is_empty() && !differences.is_empty() {
+            return Err(Diagnostic::new(DISPROVEN, what)
+                .why(differences.join("; "))
+                .fix(format!("look at {}, and restore another snapshot elsewhere", folder.display()))
+                .into());
+        }
+        counts.insert(member.name.clone(), restored);
+    }
+    Ok(counts)
+}
+
+fn demand_empty(host: &dyn Host, folder: &Path) -> Result<(), WorkflowError> {
+    let occupied = |why: String| {
+        Diagnostic::new("target is not empty", folder.display().to_string())
+            .why(why)
+            .fix("name a folder that is empty or does not exist yet; bkp never restores over data")
+    };
+    match host.list_dir(folder) {
+        Ok(names) if names.is_empty() => Ok(()),
+        Ok(names) => {
+            let first = names.first().map(|name| name.display().to_string()).unwrap_or_default();
+            let others = match names.len() {
+                1 => String::new(),
+                count => format!(" and {} more", count - 1),
+            };
+            Err(occupied(format!("it holds `{first}`{others}")).into())
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(occupied(error.to_string()).into()),
+    }
+}
+
+/// Writes one member's plain bytes, as the source made them, to `out`. They are compared with the manifest on the
+/// way, so a mismatch is known only at the end: the caller must say so by its exit status.
+pub fn to_stream(
+    host: &dyn Host,
+    state: &Path,
+    site: &Site,
+    chosen: &Chosen,
+    name: Option<&str>,
+    out: &mut dyn Write,
+) -> Result<(), WorkflowError> {
+    let _lock = lock::snapshot_shared(host, state, &chosen.copy.stored_as, &chosen.copy.id)?;
+    let member = member(&chosen.sealed.manifest, name)?;
+    let (mut body, _index) = open_member(site, &chosen.copy, member)
+        .map_err(|error| Diagnostic::from_error("artifact not readable", &error))?;
+    let trouble = |why: String| Diagnostic::new("not restored", format!("member `{}`", member.name)).why(why);
+    io::copy(&mut body, out).map_err(|error| trouble(error.to_string()))?;
+    out.flush().map_err(|error| trouble(error.to_string()))?;
+    body.finish().map_err(|error| {
+        Diagnostic::new(DISPROVEN, format!("member `{}`", member.name)).why(chain(&error))
+    })?;
+    Ok(())
+}
+
+/// A destination that was named by a file of its own, for a machine that has nothing else.
+pub struct Bare {
+    /// The destination, opened for the host that was named, or for any to list hosts.
+    pub site: Site,
+}
+
+impl Bare {
+    /// The hosts that have something there.
+    pub fn hosts(site: &Site) -> Result<Vec<String>, WorkflowError> {
+        let folders = site.target.folders(&Prefix::root()).map_err(|error| unreadable(&error))?;
+        Ok(folders.iter().filter_map(|name| decode_name(name)).collect())
+    }
+
+    /// The sets of the site's host.
+    pub fn sets(site: &Site) -> Result<Vec<SetName>, WorkflowError> {
+        let folders = site.target.folders(&site.layout.host()).map_err(|error| unreadable(&error))?;
+        Ok(folders.iter().filter_map(|name| decode_name(name)?.parse().ok()).collect())
+    }
+
+    /// The plans whose copies lie there, with their texts.
+    pub fn plans(site: &Site) -> Result<Vec<(String, String)>, WorkflowError> {
+        let objects = site.target.list(&site.layout.plans()).map_err(|error| unreadable(&error))?;
+        let read = |object: crate::destinations::Object| {
+            let bytes = small(&*site.target, &object.key).map_err(|error| unreadable(&error))?;
+            Ok((object.key.file_name().to_owned(), String::from_utf8_lossy(&bytes).into_owned()))
+        };
+        objects.into_iter().map(read).collect()
+    }
+
+    /// Opens the destination that a file describes: one destination's map, as under `destinations:` in a plan file.
+    pub fn open(host: &dyn Host, file: &Path, node: NodeName) -> Result<Self, WorkflowError> {
+        let declaration = declared::load_destination(host, file, &host.user().home).map_err(|errors| {
+            let why = errors.diagnostics().iter().map(Diagnostic::sentence).collect::<Vec<_>>().join("; ");
+            Diagnostic::new("destination file not usable", file.display().to_string())
+                .why(why)
+                .fix("write one destination's map, such as `{ type: local, path: /mnt/backup }`")
+        })?;
+        let name = "bare".parse().expect("`bare` is a name");
+        let site = Site::open(&name, &declaration, node, crate::destinations::Access::Look);
+        if !site.target.prepared().map_err(|error| unreadable(&error))? {
+            return Err(Diagnostic::new("not a destination of bkp's", site.target.location())
+                .why("its marker is missing")
+                .fix("check the path, and that its file system is mounted")
+                .into());
+        }
+        Ok(Self { site })
+    }
+}
+
+fn unreadable(error: &crate::destinations::DestinationError) -> WorkflowError {
+    Diagnostic::from_error("destination not readable", error).into()
+}
+
+/// Keeps a copy of a plan at a destination: replaced whole, because it is a convenience and not a proof.
+pub fn keep_plan_copy(host: &dyn Host, site: &Site, plan: &Plan) -> Result<(), WorkflowError> {
+    let key = site.layout.plan_copy(&plan.name);
+    let bytes = declared::render(plan).into_bytes();
+    if small(&*site.target, &key).is_ok_and(|there| there == bytes) {
+        return Ok(());
+    }
+    let trouble = |why: String| {
+        Diagnostic::new("plan copy not stored", format!("destination `{}`", site.name)).why(why)
+    };
+    match site.target.delete(&key) {
+        Ok(()) | Err(crate::destinations::DestinationError::NotFound { .. }) => {}
+        Err(error) => return Err(trouble(chain(&error)).into()),
+    }
+    crate::pipeline::store_bytes(host, &*site.target, &key, &bytes)
+        .map_err(|error| trouble(chain(&error)))?;
+    Ok(())
+}

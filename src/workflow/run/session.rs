@@ -1,0 +1,425 @@
+//! A run that has its lock: its destinations, its name, and what follows once the members are stored.
+
+use super::members::{self, Harvest};
+use super::report::{DestinationReport, MemberReport, RunReport};
+use super::{RunRequest, WorkflowError};
+use crate::declared::{self, DestinationName, Plan, SetDeclaration, SetName};
+use crate::destinations::Access;
+use crate::diagnostic::Diagnostic;
+use crate::format::{FailedMember, Level, SnapshotId, SourceIdentity};
+use crate::host::Host;
+use crate::observed::{JournalEvent, SnapshotFacts, SnapshotState};
+use crate::pipeline::{self, ManifestDraft};
+use crate::schedulers::Places;
+use crate::sources::{self, Source};
+use crate::workflow::event::{Event, Listener};
+use crate::workflow::history::{Copy, Depth, Site, newest_complete, node_of};
+use crate::workflow::scratch::Scratch;
+use crate::workflow::{drill, journal, prune, signal, verify};
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+
+/// Room that must stay free in the scratch folder's file system, in bytes.
+const SCRATCH_RESERVE_BYTES: u64 = 16 << 20;
+
+/// A destination that takes part, with what it holds.
+pub struct Party {
+    /// The destination.
+    pub site: Site,
+    /// The set's snapshots there, each with its manifest.
+    pub history: Vec<SnapshotFacts>,
+}
+
+/// One run.
+pub struct Session<'a> {
+    host: &'a dyn Host,
+    plan: &'a Plan,
+    places: &'a Places,
+    name: &'a SetName,
+    set: &'a SetDeclaration,
+    request: RunRequest,
+    listener: Listener<'a>,
+    scratch: &'a Scratch,
+    source: Box<dyn Source>,
+    snapshot: SnapshotId,
+    parties: Vec<Party>,
+    identity: Vec<SourceIdentity>,
+    reports: BTreeMap<DestinationName, DestinationReport>,
+    members: Vec<MemberReport>,
+    read_bytes: u64,
+}
+
+/// What the paths of a source are mounted from; a path that does not exist (yet) is left to the source's own words.
+pub fn identity_of(host: &dyn Host, source: &dyn Source) -> Vec<SourceIdentity> {
+    let mounted = |path: std::path::PathBuf| {
+        let mount = host.mount(&path).ok()?;
+        Some(SourceIdentity {
+            path,
+            mount_point: mount.point,
+            mount_source: mount.source,
+            file_system: mount.kind,
+        })
+    };
+    source.paths().into_iter().filter_map(mounted).collect()
+}
+
+impl<'a> Session<'a> {
+    /// Opens the destinations, chooses the snapshot's name and clears what killed runs left.
+    pub fn begin(
+        host: &'a dyn Host,
+        plan: &'a Plan,
+        places: &'a Places,
+        (name, set): (&'a SetName, &'a SetDeclaration),
+        request: RunRequest,
+        scratch: &'a Scratch,
+        listener: Listener<'a>,
+    ) -> Result<Self, WorkflowError> {
+        let mut reports = BTreeMap::new();
+        let mut parties = Vec::new();
+        let node = node_of(host, plan);
+        let entries = journal::of_set(host, &places.state, name)?;
+        for destination in plan.destinations_of(set) {
+            let report: &mut DestinationReport = reports.entry(destination.clone()).or_default();
+            let Some(declaration) = plan.destinations.get(destination) else { continue };
+            let site = Site::open(destination, declaration, node.clone(), Access::Change);
+            match admit(&site, name, plan) {
+                Ok(history) => parties.push(Party { site, history }),
+                Err(diagnostic) => {
+                    listener(Event::Trouble(diagnostic.clone()));
+                    report.failures.push(diagnostic);
+                }
+            }
+        }
+        let of_party = |party: &Party| party.history.last().map_or(0, |snapshot| snapshot.id.sequence());
+        let at_destinations = parties.iter().map(of_party).max().unwrap_or(0);
+        let in_journal = entries.iter().filter_map(|entry| match &entry.event {
+            JournalEvent::Started { snapshot, .. } => Some(snapshot.sequence()),
+            JournalEvent::Sealed { .. }
+            | JournalEvent::Finished { .. }
+            | JournalEvent::Skipped { .. }
+            | JournalEvent::Removing { .. }
+            | JournalEvent::Proved { .. } => None,
+        });
+        let sequence = at_destinations.max(in_journal.max().unwrap_or(0)) + 1;
+        let source = sources::source(name, &set.source);
+        for party in &parties {
+            // What a killed run left is no reason to make no backup; that it stays is said, and the run is not clean.
+            if let Err(error) = prune::clear_leftovers(&party.site, name, &party.history, &entries) {
+                let diagnostic = Diagnostic::from_error("leftovers not cleared", &error);
+                listener(Event::Trouble(diagnostic.clone()));
+                reports.entry(party.site.name.clone()).or_default().failures.push(diagnostic);
+            }
+        }
+        Ok(Self {
+            host,
+            plan,
+            places,
+            name,
+            set,
+            request,
+            listener,
+            scratch,
+            identity: identity_of(host, &*source),
+            source,
+            snapshot: SnapshotId::new(host.now(), sequence),
+            parties,
+            reports,
+            members: Vec::new(),
+            read_bytes: 0,
+        })
+    }
+
+    /// The snapshot's name.
+    pub fn snapshot(&self) -> SnapshotId {
+        self.snapshot
+    }
+
+    /// The report of what was done so far.
+    pub fn report(self, started_at: Timestamp) -> RunReport {
+        RunReport {
+            set: self.name.clone(),
+            snapshot: self.snapshot,
+            trigger: self.request.trigger,
+            started_at,
+            finished_at: started_at,
+            read_bytes: self.read_bytes,
+            members: self.members,
+            destinations: self.reports,
+            failures: Vec::new(),
+        }
+    }
+
+    /// Checks the ground, stores the members, seals, proves, and lets retention follow.
+    pub fn back_up(&mut self) -> Result<(), WorkflowError> {
+        if self.parties.is_empty() {
+            return Err(Diagnostic::new("no destination can be used", format!("set `{}`", self.name))
+                .why(
+                    self.reports
+                        .values()
+                        .flat_map(|it| &it.failures)
+                        .map(Diagnostic::sentence)
+                        .collect::<Vec<_>>()
+                        .join("; "),
+                )
+                .fix("mend one of them; `bkp plan` shows each")
+                .into());
+        }
+        self.check_identity()?;
+        self.check_scratch()?;
+        (self.listener)(Event::Phase("enumerating the members".into()));
+        let members = self.source.enumerate(self.host).map_err(|error| error.diagnostic(self.name))?;
+        if members.is_empty() {
+            return Err(
+                Diagnostic::new("source is empty", format!("set `{}` has no members", self.name)).into()
+            );
+        }
+        let mut harvest = Harvest::new(self.parties.iter().map(|party| party.site.name.clone()));
+        for member in &members {
+            let report = members::back_up(self, member, &mut harvest)?;
+            self.members.push(report);
+            if signal::told_to_end() {
+                return Err(Diagnostic::new(
+                    "told to end",
+                    format!("set `{}`: the run was interrupted", self.name),
+                )
+                .into());
+            }
+        }
+        self.read_bytes = harvest.read_bytes;
+        self.seal(harvest);
+        self.prove_and_prune()
+    }
+
+    /// Takes back what was stored where no snapshot was sealed. What cannot be removed now goes with the next run.
+    pub fn take_back(&self) {
+        let unsealed =
+            |party: &&Party| self.reports.get(&party.site.name).is_none_or(|it| it.sealed.is_none());
+        for party in self.parties.iter().filter(unsealed) {
+            let copy = Copy { id: self.snapshot, stored_as: self.name.clone() };
+            let _next_run = prune::remove_objects(&party.site, &copy);
+        }
+    }
+
+    fn check_identity(&self) -> Result<(), WorkflowError> {
+        let newest = self
+            .parties
+            .iter()
+            .filter_map(|party| newest_complete(&party.history))
+            .max_by_key(|(it, _)| it.id);
+        let Some((before, sealed)) = newest else { return Ok(()) };
+        if self.request.accept_source {
+            return Ok(());
+        }
+        for was in &sealed.manifest.identity {
+            let Some(is) = self.identity.iter().find(|it| it.path == was.path) else { continue };
+            if is != was {
+                return Err(Diagnostic::new(
+                    "source is not what it was",
+                    format!("set `{}`: {}", self.name, was.path.display()),
+                )
+                .why(format!(
+                    "at snapshot {} it lay on {} ({}) mounted at {}, now on {} ({}) mounted at {}",
+                    before.id,
+                    was.mount_source,
+                    was.file_system,
+                    was.mount_point.display(),
+                    is.mount_source,
+                    is.file_system,
+                    is.mount_point.display()
+                ))
+                .fix(format!(
+                    "mount what is missing; or, if the data has moved for good, `bkp run {} --accept-source`",
+                    self.name
+                ))
+                .into());
+            }
+        }
+        Ok(())
+    }
+
+    fn check_scratch(&self) -> Result<(), WorkflowError> {
+        let needed = self.source.scratch_bytes(self.host).saturating_add(SCRATCH_RESERVE_BYTES);
+        let Ok(space) = self.host.space(self.scratch.path()) else { return Ok(()) };
+        if space.free_bytes >= needed {
+            return Ok(());
+        }
+        let folder = self.places.state.join("scratch");
+        Err(Diagnostic::new("scratch folder too small", folder.display().to_string())
+            .why(format!("the run needs about {needed} bytes there, and {} are free", space.free_bytes))
+            .fix("make room, or put the state folder elsewhere with `--state-dir`")
+            .into())
+    }
+
+    fn seal(&mut self, mut harvest: Harvest) {
+        let failed: Vec<FailedMember> = self
+            .members
+            .iter()
+            .filter_map(|member| {
+                Some(FailedMember { name: member.name.clone(), reason: member.failed.clone()? })
+            })
+            .collect();
+        for party in &self.parties {
+            let report = self.reports.entry(party.site.name.clone()).or_default();
+            let proven = match harvest.take(&party.site.name) {
+                Ok(proven) if proven.is_empty() => continue,
+                Ok(proven) => proven,
+                Err(diagnostic) => {
+                    report.failures.push(*diagnostic);
+                    continue;
+                }
+            };
+            let previous = party.history.iter().rev().find_map(|snapshot| match &snapshot.state {
+                SnapshotState::Sealed(sealed) => Some(sealed.manifest_sha256),
+                SnapshotState::NotRead | SnapshotState::Unsealed | SnapshotState::Damaged(_) => None,
+            });
+            let draft = ManifestDraft {
+                plan: self.plan.name.clone(),
+                set: self.name.clone(),
+                set_digest: declared::set_digest(self.plan, self.name).expect("the set is in the plan"),
+                snapshot: self.snapshot,
+                started_at: self.snapshot.started_at(),
+                trigger: self.request.trigger,
+                source: self.set.source.word().to_owned(),
+                identity: self.identity.clone(),
+                failed: failed.clone(),
+                previous,
+            };
+            match pipeline::seal(self.host, &*party.site.target, &party.site.layout, draft, proven) {
+                Ok(sealed) => {
+                    report.sealed = Some(sealed.digest());
+                    report.stored_bytes = sealed.manifest().stored_bytes();
+                    let event = JournalEvent::Sealed {
+                        snapshot: self.snapshot,
+                        destination: party.site.name.clone(),
+                        manifest_sha256: sealed.digest(),
+                        complete: sealed.manifest().complete,
+                    };
+                    if let Err(error) = journal::write(self.host, &self.places.state, self.name, event) {
+                        report.failures.push(error.diagnostic());
+                    }
+                    (self.listener)(Event::Sealed {
+                        set: self.name.clone(),
+                        destination: party.site.name.clone(),
+                        snapshot: self.snapshot,
+                        complete: sealed.manifest().complete,
+                    });
+                }
+                Err(error) => report.failures.push(
+                    Diagnostic::from_error("snapshot not sealed", &error)
+                        .fix(format!("run `bkp run {}` again; earlier snapshots are untouched", self.name)),
+                ),
+            }
+        }
+    }
+
+    fn prove_and_prune(&mut self) -> Result<(), WorkflowError> {
+        for party in &self.parties {
+            let Some(report) = self.reports.get_mut(&party.site.name) else { continue };
+            if report.sealed.is_none() || self.members.iter().any(|member| member.failed.is_some()) {
+                continue;
+            }
+            let copy = Copy { id: self.snapshot, stored_as: self.name.clone() };
+            let due = verify::Due::of(
+                self.host,
+                self.plan,
+                (self.name, self.set),
+                &party.site,
+                self.request.trigger,
+            );
+            let due = due.map_err(|error| Diagnostic::from_error("history not readable", &error))?;
+            if due.drill {
+                (self.listener)(Event::Phase(format!("drilling at `{}`", party.site.name)));
+                match drill::one(self.host, self.places, &party.site, self.name, &copy) {
+                    Ok(()) => {
+                        report.drilled = true;
+                        (self.listener)(Event::Proven {
+                            set: self.name.clone(),
+                            destination: party.site.name.clone(),
+                            snapshot: self.snapshot,
+                            level: Level::Restored,
+                        });
+                    }
+                    Err(diagnostic) => {
+                        report.failures.push(*diagnostic);
+                        // What was just disproven must not push out what was proven before.
+                        continue;
+                    }
+                }
+            }
+            for copy in &due.read_again {
+                match verify::one(self.host, self.places, &party.site, self.name, copy) {
+                    Ok(()) => report.read_again.push(copy.id),
+                    Err(diagnostic) => report.failures.push(*diagnostic),
+                }
+            }
+            let pruned = prune::one(
+                self.host,
+                self.plan,
+                self.places,
+                (self.name, self.set),
+                &party.site,
+                prune::Mode::Remove,
+            );
+            match pruned {
+                Ok(verdicts) => {
+                    for verdict in verdicts.into_iter().filter(|verdict| verdict.removed) {
+                        (self.listener)(Event::Removed {
+                            set: self.name.clone(),
+                            destination: party.site.name.clone(),
+                            snapshot: verdict.verdict.id,
+                            reason: verdict.verdict.reasons.join(", "),
+                        });
+                        report.removed.push(verdict.verdict.id);
+                    }
+                }
+                Err(error) => report.failures.push(error.diagnostic()),
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn host(&self) -> &'a dyn Host {
+        self.host
+    }
+
+    pub(super) fn source(&self) -> &dyn Source {
+        &*self.source
+    }
+
+    pub(super) fn scratch(&self) -> &Scratch {
+        self.scratch
+    }
+
+    pub(super) fn parties(&self) -> &[Party] {
+        &self.parties
+    }
+
+    pub(super) fn plan(&self) -> &Plan {
+        self.plan
+    }
+
+    pub(super) fn set(&self) -> (&SetName, &SetDeclaration) {
+        (self.name, self.set)
+    }
+
+    pub(super) fn listener(&self) -> Listener<'a> {
+        self.listener
+    }
+}
+
+/// Whether a destination can take part: prepared, and its history can be read.
+fn admit(site: &Site, name: &SetName, plan: &Plan) -> Result<Vec<SnapshotFacts>, Diagnostic> {
+    let trouble = |error: &crate::destinations::DestinationError| {
+        Diagnostic::from_error("destination not usable", error)
+            .fix("run `bkp plan` to see what is missing there")
+    };
+    if !site.target.prepared().map_err(|error| trouble(&error))? {
+        return Err(Diagnostic::new(
+            "destination not prepared",
+            format!("destination `{}` at {} has no marker of bkp's", site.name, site.target.location()),
+        )
+        .why("perhaps its file system is not mounted, or `bkp apply` has not run")
+        .fix("mount it, or run `bkp apply` with the plan file"));
+    }
+    site.all_looked_into(name, &plan.moved, Depth::Manifest).map_err(|error| trouble(&error))
+}

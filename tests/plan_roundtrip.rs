@@ -1,0 +1,349 @@
+//! Properties of the plan file: what is written is read again and means the same, and nothing makes the parser panic.
+
+use bkp::declared::{
+    self, AuditDeclaration, ChangedPolicy, Compression, Defaults, DestinationDeclaration, DestinationKind,
+    DestinationName, DiscoverDeclaration, FilesDeclaration, LocalDeclaration, NodeName, Pause, Plan,
+    PlanName, ProvePolicy, RetentionPolicy, Schedule, SchedulerChoice, Scope, SecretRef, SetDeclaration,
+    SetName, SetRetention, SourceDeclaration, Span, SqliteDeclaration, TimeZoneName,
+};
+use proptest::collection::{btree_map, vec};
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::{select, subsequence};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+fn parse(text: &str) -> Result<Plan, String> {
+    declared::parse_text("generated.yaml", text, Path::new("/srv/plan"), Path::new("/home/ada"))
+        .map(|loaded| loaded.plan)
+        .map_err(|errors| errors.report(false))
+}
+
+fn line() -> impl Strategy<Value = String> {
+    let awkward = select(vec![
+        "yes",
+        "~",
+        "null",
+        "1e3",
+        "0x1f",
+        "<<",
+        "- a",
+        "a: b",
+        "# c",
+        "*a",
+        "&a",
+        "'",
+        "\"",
+        "|",
+        "2026-11-20",
+    ]);
+    prop_oneof![
+        awkward.prop_map(str::to_owned),
+        "[^\\p{Cc}]{1,12}"
+            .prop_filter("not empty", |it| it.chars().any(|it| !it.is_whitespace() && it != '\u{feff}'))
+    ]
+}
+
+/// A member's name; `<<` is a merge key, so no plan file can name a member that.
+fn member() -> impl Strategy<Value = String> {
+    line().prop_filter("no merge key", |it| it != "<<")
+}
+
+fn name() -> impl Strategy<Value = String> {
+    "[a-z0-9][a-z0-9-]{0,6}"
+        .prop_filter("not reserved", |it| !it.starts_with("audit") && !it.starts_with("try-"))
+}
+
+fn span() -> impl Strategy<Value = Span> {
+    (1_u64..100_000_000).prop_map(Span::from_seconds)
+}
+
+fn schedule() -> impl Strategy<Value = Schedule> {
+    let texts = vec![
+        "hourly",
+        "every 4h",
+        "every 90m",
+        "daily 03:00",
+        "weekly sun 23:59",
+        "monthly 28 00:00",
+        "cron 0 3 * * 1-5",
+        "cron */15 1,2 13 * *",
+    ];
+    select(texts).prop_map(|it| it.parse().expect("a schedule"))
+}
+
+fn timezone() -> impl Strategy<Value = TimeZoneName> {
+    select(vec!["UTC", "Europe/Berlin", "America/St_Johns"])
+        .prop_map(|it| it.to_owned().try_into().expect("a zone"))
+}
+
+fn count() -> impl Strategy<Value = Option<u32>> {
+    option::of(any::<u32>())
+}
+
+fn retention() -> impl Strategy<Value = RetentionPolicy> {
+    (1_u32.., count(), count(), count(), count(), count(), option::of(span())).prop_map(
+        |(last, hourly, daily, weekly, monthly, yearly, within)| RetentionPolicy {
+            last: Some(last),
+            hourly,
+            daily,
+            weekly,
+            monthly,
+            yearly,
+            within,
+        },
+    )
+}
+
+fn compression() -> impl Strategy<Value = Compression> {
+    select(vec![Compression::Zstd, Compression::Gzip, Compression::None])
+}
+
+fn prove() -> impl Strategy<Value = ProvePolicy> {
+    (option::of(span()), option::of(span())).prop_map(|(intact, restored)| ProvePolicy { intact, restored })
+}
+
+/// Any name that a path may have, below a folder that no destination is in.
+fn path() -> impl Strategy<Value = PathBuf> {
+    line()
+        .prop_filter("a name", |it| !it.contains('/') && it != "." && it != "..")
+        .prop_map(|it| Path::new("/data").join(it))
+}
+
+fn pattern() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "/data/[a-zA-Z ]{1,5}".prop_map(|it| it),
+        select(vec!["/data/*.json", "/data/**/x", "/data/[ab]"]).prop_map(str::to_owned),
+    ]
+}
+
+fn source() -> impl Strategy<Value = SourceDeclaration> {
+    let changed = select(vec![ChangedPolicy::Warn, ChangedPolicy::Fail]);
+    let exclude = vec(prop_oneof![pattern(), "[a-z*]{1,5}"], 0..3);
+    let files = (vec(pattern(), 1..3), exclude, any::<bool>(), any::<bool>(), changed);
+    let files = files.prop_map(|(paths, exclude, one_file_system, exclude_caches, changed)| {
+        SourceDeclaration::Files(FilesDeclaration {
+            paths,
+            exclude,
+            one_file_system,
+            exclude_caches,
+            changed,
+        })
+    });
+    let sqlite = (btree_map(member(), path(), 1..3), span())
+        .prop_map(|(files, max_lock)| SourceDeclaration::Sqlite(SqliteDeclaration { files, max_lock }));
+    prop_oneof![files, sqlite]
+}
+
+fn argv() -> impl Strategy<Value = Vec<String>> {
+    let argument =
+        prop_oneof![line(), Just(String::new()), Just("a\nb\n  c".to_owned()), Just("\t".to_owned())];
+    ("(/usr/bin/)?[a-z]{1,5}", vec(argument, 0..3))
+        .prop_map(|(program, arguments)| std::iter::once(program).chain(arguments).collect())
+}
+
+fn secret() -> impl Strategy<Value = SecretRef> {
+    prop_oneof![
+        path().prop_map(SecretRef::File),
+        "[a-z.]{2,5}x".prop_map(SecretRef::Credential),
+        argv().prop_map(SecretRef::Command),
+        "[A-Z_]{1,5}".prop_map(SecretRef::Env),
+    ]
+}
+
+fn pause() -> impl Strategy<Value = Pause> {
+    (1_i16..9999, 1_i8..13, 1_i8..29, line())
+        .prop_map(|(year, month, day, reason)| Pause { until: jiff::civil::date(year, month, day), reason })
+}
+
+fn set(destinations: Vec<DestinationName>) -> impl Strategy<Value = SetDeclaration> {
+    let used = subsequence(destinations.clone(), 1..=destinations.len()).prop_shuffle();
+    let policy =
+        (option::of(schedule()), option::of(timezone()), option::of(used), option::of(compression()));
+    let ages = (option::of(prove()), option::of(span()), option::of(span()));
+    let retention = (0_u8..3, retention());
+    let hooks = (vec(argv(), 0..3), vec(argv(), 0..2));
+    let rest = (btree_map("[A-Z][A-Z0-9_]{0,5}", secret(), 0..3), option::of(pause()));
+    (source(), policy, ages, retention, hooks, rest).prop_map(
+        move |(source, policy, ages, retention, (before, after), (secrets, pause))| {
+            let (schedule, timezone, used, compression) = policy;
+            let of = used.as_ref().unwrap_or(&destinations);
+            let retention = match retention {
+                (0, _) => None,
+                (1, policy) => Some(SetRetention::Every(policy)),
+                (_, policy) => Some(SetRetention::ByDestination(BTreeMap::from([(of[0].clone(), policy)]))),
+            };
+            SetDeclaration {
+                source,
+                schedule,
+                timezone,
+                destinations: used,
+                retention,
+                compression,
+                prove: ages.0,
+                time_limit: ages.1,
+                grace: ages.2,
+                before,
+                after,
+                secrets,
+                pause,
+            }
+        },
+    )
+}
+
+fn defaults(destinations: Vec<DestinationName>) -> impl Strategy<Value = Defaults> {
+    // Every generated set may rely on these two.
+    let schedule = schedule().prop_map(Some);
+    let rest = (option::of(retention()), option::of(compression()), option::of(prove()));
+    (schedule, option::of(timezone()), rest, option::of(span()), option::of(span())).prop_map(
+        move |(schedule, timezone, (retention, compression, prove), time_limit, grace)| Defaults {
+            schedule,
+            timezone,
+            destinations: Some(destinations.clone()),
+            retention,
+            compression,
+            prove,
+            time_limit,
+            grace,
+        },
+    )
+}
+
+fn destination() -> impl Strategy<Value = DestinationDeclaration> {
+    (option::of(retention()), option::of(compression()), option::of(prove()), option::of(line())).prop_map(
+        |(retention, compression, prove, failure_domain)| DestinationDeclaration {
+            // Told apart by name, below.
+            kind: DestinationKind::Local(LocalDeclaration { path: PathBuf::new() }),
+            retention,
+            compression,
+            prove,
+            failure_domain,
+        },
+    )
+}
+
+fn destinations() -> impl Strategy<Value = BTreeMap<DestinationName, DestinationDeclaration>> {
+    let name = prop_oneof![name(), select(vec!["last", "within", "local"]).prop_map(str::to_owned)];
+    btree_map(name, destination(), 1..4).prop_map(|map| {
+        let entries = map.into_iter().map(|(name, mut declaration)| {
+            declaration.kind =
+                DestinationKind::Local(LocalDeclaration { path: Path::new("/kept").join(&name) });
+            (name.parse().expect("a name"), declaration)
+        });
+        entries.collect()
+    })
+}
+
+fn plan() -> impl Strategy<Value = Plan> {
+    destinations().prop_flat_map(|destinations| {
+        let names: Vec<DestinationName> = destinations.keys().cloned().collect();
+        let sets = btree_map(name(), set(names.clone()), 1..4);
+        let head = (name(), option::of(vec("[a-z.]{1,8}", 1..3)), option::of(line()));
+        let schedulers = vec![SchedulerChoice::Auto, SchedulerChoice::Systemd, SchedulerChoice::Embedded];
+        let choices = (select(schedulers), option::of(select(vec![Scope::System, Scope::User])));
+        let discover = (vec(path(), 0..3), btree_map(path(), line(), 0..3));
+        (head, choices, defaults(names), sets, option::of(schedule()), discover, any::<bool>()).prop_map(
+            move |(head, (scheduler, scope), defaults, sets, audit, (sqlite, ignore), moved)| {
+                let sets: BTreeMap<SetName, SetDeclaration> =
+                    sets.into_iter().map(|(name, set)| (name.parse().expect("a name"), set)).collect();
+                let (name, hosts, node) = head;
+                let first = sets.keys().next().expect("at least one").clone();
+                let hosts = hosts.map(|mut it| {
+                    it.sort();
+                    it.dedup();
+                    it
+                });
+                let ignore =
+                    ignore.into_iter().map(|(path, it)| (format!("sqlite:{}", path.display()), it)).collect();
+                Plan {
+                    name: PlanName::try_from(name).expect("a name"),
+                    hosts,
+                    node: node.map(|it| NodeName::try_from(it).expect("a name")),
+                    scheduler,
+                    scope,
+                    max_parallel: audit.is_some().then_some(3),
+                    defaults,
+                    destinations: destinations.clone(),
+                    sets,
+                    audit: audit.map(|schedule| AuditDeclaration { schedule }),
+                    discover: DiscoverDeclaration { sqlite, ignore },
+                    moved: if moved {
+                        BTreeMap::from([("a-much-longer-name".parse().expect("a name"), first)])
+                    } else {
+                        BTreeMap::new()
+                    },
+                }
+            },
+        )
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, max_shrink_iters: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_rendered_is_read_again(plan in plan()) {
+        let text = declared::render(&plan);
+        let again = parse(&text).map_err(|report| TestCaseError::fail(format!("{report}\n{text}")))?;
+        prop_assert_eq!(&again, &plan, "{}", text);
+        prop_assert_eq!(declared::render(&again), text);
+    }
+
+    #[test]
+    fn a_set_alone_is_a_plan_and_keeps_its_digest(plan in plan()) {
+        for name in plan.sets.keys() {
+            let alone = plan.only(name).expect("a set of the plan");
+            let text = declared::render(&alone);
+            let again = parse(&text).map_err(|report| TestCaseError::fail(format!("{report}\n{text}")))?;
+            prop_assert_eq!(&again, &alone, "{}", text);
+            let digest = declared::set_digest(&plan, name);
+            prop_assert!(digest.is_some());
+            prop_assert_eq!(declared::set_digest(&again, name), digest);
+        }
+    }
+
+    #[test]
+    fn the_schema_accepts_what_is_rendered(plan in plan()) {
+        let text = declared::render(&plan);
+        let value: serde_json::Value = serde_yaml::from_str(&text).expect("YAML");
+        let validator = jsonschema::validator_for(&declared::json_schema()).expect("the schema is one");
+        let complaints: Vec<String> =
+            validator.iter_errors(&value).map(|it| format!("{}: {it}", it.instance_path())).collect();
+        prop_assert!(complaints.is_empty(), "{:#?}\n{}", complaints, text);
+    }
+
+    #[test]
+    fn a_damaged_plan_is_read_or_refused_with_places_inside_its_text(
+        plan in plan(),
+        position in any::<prop::sample::Index>(),
+        patch in "[ -~\n\t\u{85}é{}:&*!|>'\"#-]{0,4}",
+    ) {
+        let mut text = declared::render(&plan);
+        let mut at = position.index(text.len());
+        while !text.is_char_boundary(at) {
+            at -= 1;
+        }
+        text.replace_range(at..at, &patch);
+        if let Err(errors) = declared::parse_text("x.yaml", &text, Path::new("/srv"), Path::new("/home/ada")) {
+            prop_assert!(!errors.diagnostics().is_empty());
+            for diagnostic in errors.diagnostics() {
+                if let Some(place) = &diagnostic.place {
+                    prop_assert!(text.get(place.start..place.start + place.length).is_some(), "{:?}", diagnostic);
+                }
+            }
+            prop_assert!(!errors.report(false).is_empty());
+        }
+    }
+
+    #[test]
+    fn any_text_is_read_or_refused(bytes in vec(any::<u8>(), 0..200)) {
+        let text = String::from_utf8_lossy(&bytes);
+        prop_assert!(parse(&text).is_err_and(|report| !report.is_empty()));
+    }
+
+    #[test]
+    fn any_yaml_like_text_is_read_or_refused(text in "[a-c:{}\\[\\],&*<!|>'\"# \n?-]{0,60}") {
+        prop_assert!(parse(&text).is_err_and(|report| !report.is_empty()));
+    }
+}

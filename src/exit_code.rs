@@ -40,6 +40,22 @@ impl ExitCode {
             Self::Terminated => 143,
         }
     }
+
+    /// What a bkp that was a child of this one told by its status; none for a status that no bkp has.
+    pub fn of_child(status: i32) -> Option<Self> {
+        let told = [
+            Self::Ok,
+            Self::Failed,
+            Self::Findings,
+            Self::Incomplete,
+            Self::Usage,
+            Self::Panic,
+            Self::Locked,
+            Self::Interrupted,
+            Self::Terminated,
+        ];
+        told.into_iter().find(|code| i32::from(code.status()) == status)
+    }
 }
 
 impl From<ExitCode> for std::process::ExitCode {

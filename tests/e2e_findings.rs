@@ -12,13 +12,14 @@ use std::process::Command;
 use support::{Bench, DAY, Found, SEARCH_PATH, flip_byte, set_mode, sh, text, wait_until};
 
 /// Codes that no test here provokes, and where they are.
-const ELSEWHERE: [(&str, &str); 8] = [
+const ELSEWHERE: [(&str, &str); 9] = [
     ("timer-inactive", "systemd"),
     ("timer-dead", "systemd"),
     ("timer-masked", "systemd"),
     ("timer-static", "systemd"),
     ("service-masked", "systemd"),
     ("linger-off", "systemd"),
+    ("run-held", "e2e_conditions, systemd"),
     ("destination-full-soon", "decide: a small file system has to be mounted"),
     ("proof-missing", "decide: a manifest says of every member when it was read back"),
 ];
@@ -649,4 +650,27 @@ fn node_unstable_when_the_hosts_name_is_a_containers() {
     assert_eq!(bench.codes(), [""; 0]);
     bench.host_name = "another-container".to_owned();
     assert_eq!(bench.codes(), [""; 0], "the keys no longer follow the host's name");
+}
+
+#[test]
+fn run_overlaps_when_it_goes_on_past_the_next_due_time() {
+    let mut bench = Bench::new();
+    bench.make_docs("docs");
+    let root = bench.root().display().to_string();
+    let hook =
+        bench.script("bin/before", &format!("touch {root}/in; test ! -e {root}/fifo || cat {root}/fifo"));
+    let hook = hook.display().to_string();
+    bench.plan(&format!("  docs: {{ type: files, paths: [docs], before: [[{hook}]] }}\n"));
+    bench.apply("plan");
+    fs::remove_file(bench.path("in")).expect("the mark");
+    sh("mkfifo fifo", bench.root());
+    let running = bench.start("run docs --trigger schedule");
+    wait_until("the hook runs", || bench.path("in").exists());
+    assert!(!bench.codes().contains(&"run-overlaps".to_owned()));
+    bench.shift_seconds = DAY - 60;
+    assert!(bench.finding("run-overlaps").evidence.contains("goes on"));
+    bench.shift_seconds = 0;
+    fs::write(bench.path("fifo"), "go\n").expect("the hook is let go");
+    running.finish().exits(0);
+    assert!(!bench.codes().contains(&"run-overlaps".to_owned()));
 }

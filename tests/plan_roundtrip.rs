@@ -2,9 +2,9 @@
 
 use bkp::declared::{
     self, AuditDeclaration, ChangedPolicy, Compression, Defaults, DestinationDeclaration, DestinationKind,
-    DestinationName, DiscoverDeclaration, FilesDeclaration, LocalDeclaration, NodeName, Pause, Plan,
-    PlanName, ProvePolicy, RetentionPolicy, Schedule, SchedulerChoice, Scope, SecretRef, SetDeclaration,
-    SetName, SetRetention, SourceDeclaration, Span, SqliteDeclaration, TimeZoneName,
+    DestinationName, DiscoverDeclaration, FilesDeclaration, IoClass, JobPolicy, LocalDeclaration, NodeName,
+    Pause, Plan, PlanName, ProvePolicy, RetentionPolicy, Schedule, SchedulerChoice, Scope, SecretRef,
+    SetDeclaration, SetName, SetRetention, SourceDeclaration, Span, SqliteDeclaration, TimeZoneName,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -156,6 +156,29 @@ fn pause() -> impl Strategy<Value = Pause> {
         .prop_map(|(year, month, day, reason)| Pause { until: jiff::civil::date(year, month, day), reason })
 }
 
+fn job_policy() -> impl Strategy<Value = JobPolicy> {
+    let sizes = select(vec!["1MiB", "512MiB", "3GiB"]).prop_map(|it| it.parse().expect("a size"));
+    let users = select(vec!["backup", "_bkp", "Ada.L"]).prop_map(|it| it.parse().expect("a user"));
+    let hours = select(vec!["08:00-18:00", "22:30-06:00"]).prop_map(|it| it.parse().expect("hours"));
+    let io_class = select(vec![IoClass::BestEffort, IoClass::Idle]);
+    let not_before = select(vec!["2027-01-31T00:00:00", "2027-01-31T18:05:00"])
+        .prop_map(|it| it.parse().expect("a local time"));
+    let limits = (option::of(users), option::of(span()), option::of(sizes), option::of(0_u8..20));
+    let times = (option::of(any::<bool>()), option::of(vec(hours, 1..3)), option::of(not_before));
+    (limits, option::of(io_class), times).prop_map(
+        |((run_as, stall_limit, memory_limit, nice), io_class, (power, quiet_hours, not_before))| JobPolicy {
+            run_as,
+            stall_limit,
+            memory_limit,
+            nice,
+            io_class,
+            require_ac_power: power,
+            quiet_hours,
+            not_before,
+        },
+    )
+}
+
 fn set(destinations: Vec<DestinationName>) -> impl Strategy<Value = SetDeclaration> {
     let used = subsequence(destinations.clone(), 1..=destinations.len()).prop_shuffle();
     let policy =
@@ -163,9 +186,9 @@ fn set(destinations: Vec<DestinationName>) -> impl Strategy<Value = SetDeclarati
     let ages = (option::of(prove()), option::of(span()), option::of(span()));
     let retention = (0_u8..3, retention());
     let hooks = (vec(argv(), 0..3), vec(argv(), 0..2));
-    let rest = (btree_map("[A-Z][A-Z0-9_]{0,5}", secret(), 0..3), option::of(pause()));
+    let rest = (btree_map("[A-Z][A-Z0-9_]{0,5}", secret(), 0..3), option::of(pause()), job_policy());
     (source(), policy, ages, retention, hooks, rest).prop_map(
-        move |(source, policy, ages, retention, (before, after), (secrets, pause))| {
+        move |(source, policy, ages, retention, (before, after), (secrets, pause, job))| {
             let (schedule, timezone, used, compression) = policy;
             let of = used.as_ref().unwrap_or(&destinations);
             let retention = match retention {
@@ -183,6 +206,7 @@ fn set(destinations: Vec<DestinationName>) -> impl Strategy<Value = SetDeclarati
                 prove: ages.0,
                 time_limit: ages.1,
                 grace: ages.2,
+                job,
                 before,
                 after,
                 secrets,
@@ -206,6 +230,7 @@ fn defaults(destinations: Vec<DestinationName>) -> impl Strategy<Value = Default
             prove,
             time_limit,
             grace,
+            job: JobPolicy::default(),
         },
     )
 }
@@ -242,9 +267,9 @@ fn plan() -> impl Strategy<Value = Plan> {
         let head = (name(), option::of(vec("[a-z.]{1,8}", 1..3)), option::of(line()));
         let schedulers = vec![SchedulerChoice::Auto, SchedulerChoice::Systemd, SchedulerChoice::Embedded];
         let choices = (select(schedulers), option::of(select(vec![Scope::System, Scope::User])));
-        let discover = (vec(path(), 0..3), btree_map(path(), line(), 0..3));
+        let discover = (vec(path(), 0..3), vec(path(), 0..3), btree_map(path(), line(), 0..3));
         (head, choices, defaults(names), sets, option::of(schedule()), discover, any::<bool>()).prop_map(
-            move |(head, (scheduler, scope), defaults, sets, audit, (sqlite, ignore), moved)| {
+            move |(head, (scheduler, scope), defaults, sets, audit, (sqlite, scripts, ignore), moved)| {
                 let sets: BTreeMap<SetName, SetDeclaration> =
                     sets.into_iter().map(|(name, set)| (name.parse().expect("a name"), set)).collect();
                 let (name, hosts, node) = head;
@@ -267,7 +292,7 @@ fn plan() -> impl Strategy<Value = Plan> {
                     destinations: destinations.clone(),
                     sets,
                     audit: audit.map(|schedule| AuditDeclaration { schedule }),
-                    discover: DiscoverDeclaration { sqlite, ignore },
+                    discover: DiscoverDeclaration { sqlite, scripts, ignore },
                     moved: if moved {
                         BTreeMap::from([("a-much-longer-name".parse().expect("a name"), first)])
                     } else {

@@ -39,6 +39,9 @@ pub fn audit(context: &Context<'_>, args: &AuditArgs) -> Result<ExitCode, Failur
         let world = survey.world(now);
         findings.extend(decide::audit(&world));
     }
+    if context.global.quiet && findings.is_empty() && args.format == Format::Text {
+        return Ok(decide::audit_exit(&findings));
+    }
     let palette = context.palette();
     context.print(&match args.format {
         Format::Text => render::text(&findings, palette),

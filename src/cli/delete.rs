@@ -1,5 +1,6 @@
 //! `bkp delete`: one snapshot removed by hand.
 
+use super::as_user;
 use super::context::{Context, Failure};
 use crate::declared::{DestinationName, SetName};
 use crate::destinations::Access;
@@ -28,6 +29,14 @@ pub struct DeleteArgs {
     dry_run: bool,
 }
 
+/// The command line as the set's user is handed it.
+fn words(args: &DeleteArgs) -> Vec<String> {
+    let mut words =
+        vec!["delete".to_owned(), args.set.to_string(), args.snapshot.to_string(), "--yes".to_owned()];
+    words.extend(args.destination.as_ref().map(|name| format!("--destination={name}")));
+    words
+}
+
 pub fn delete(context: &Context<'_>, args: &DeleteArgs) -> Result<ExitCode, Failure> {
     let plans = context.plans()?;
     let loaded = plans.plan_of(&args.set)?;
@@ -43,6 +52,9 @@ pub fn delete(context: &Context<'_>, args: &DeleteArgs) -> Result<ExitCode, Fail
     if !context.confirm(&question, args.yes)? {
         context.print("Nothing was removed.\n");
         return Ok(ExitCode::Failed);
+    }
+    if let Some(code) = as_user::hand_over(context, loaded, &args.set, &words(args))? {
+        return Ok(code);
     }
     for destination in workflow::delete(context.host, loaded, &args.set, args.snapshot, &sites)? {
         context.print(&format!("removed {} at {destination}\n", args.snapshot));

@@ -3,6 +3,7 @@
 //! The mapping from errors to messages and exit statuses happens here and nowhere else.
 
 mod apply;
+mod as_user;
 mod audit;
 mod context;
 mod daemon;
@@ -11,8 +12,10 @@ mod diff;
 mod drill;
 mod explain;
 mod facts;
+mod look_source;
 mod ls;
 mod meta;
+mod once;
 mod pause;
 mod plan;
 mod progress;
@@ -73,6 +76,12 @@ enum Command {
     Man(meta::ManArgs),
     #[command(hide = true)]
     NoteFailure(run::NoteFailureArgs),
+    #[command(hide = true)]
+    AsUser(as_user::AsUserArgs),
+    #[command(hide = true)]
+    LookSource(look_source::LookSourceArgs),
+    #[command(hide = true)]
+    Once(once::OnceArgs),
 }
 
 /// The whole program.
@@ -92,6 +101,9 @@ pub fn main() -> ExitCode {
         }
     };
     let host = RealHost::new();
+    if let Err(error) = crate::schedulers::bound_job_log(&host) {
+        say(&format!("warning: the log of this job was not moved aside\n  {error}\n"));
+    }
     let context = Context::new(&host, cli.global);
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| dispatch(&context, cli.command)));
     let code = match outcome {
@@ -127,6 +139,9 @@ fn dispatch(context: &Context<'_>, command: Command) -> Result<ExitCode, Failure
         Command::Completions(args) => meta::completions(context, &args, Cli::command()),
         Command::Man(args) => meta::man(context, &args, Cli::command()),
         Command::NoteFailure(args) => run::note_failure(context, &args),
+        Command::AsUser(args) => as_user::as_user(context, &args),
+        Command::LookSource(args) => look_source::look_source(context, &args),
+        Command::Once(args) => once::once(context, &args),
     }
 }
 

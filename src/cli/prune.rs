@@ -1,5 +1,6 @@
 //! `bkp prune`: retention on demand, with the reason for every keep and remove.
 
+use super::as_user;
 use super::context::{Context, Failure};
 use crate::declared::SetName;
 use crate::destinations::Access;
@@ -40,6 +41,14 @@ pub fn prune(context: &Context<'_>, args: &PruneArgs) -> Result<ExitCode, Failur
     for set in &sets {
         let loaded = plans.plan_of(set)?;
         let Some(declaration) = loaded.plan.sets.get(set) else { continue };
+        if mode == Mode::Remove
+            && let Some(code) = as_user::hand_over(context, loaded, set, &["prune", set.as_str(), "--yes"])?
+        {
+            if code != ExitCode::Ok {
+                return Ok(code);
+            }
+            continue;
+        }
         let _lock = match mode {
             Mode::Remove => Some(lock_set(context.host, &loaded.places.state, set, &format!("prune {set}"))?),
             Mode::Say => None,

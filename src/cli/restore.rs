@@ -8,7 +8,7 @@ use crate::exit_code::ExitCode;
 use crate::format::SnapshotId;
 use crate::observed::SnapshotState;
 use crate::workflow::restore::{self, Bare, Wanted};
-use crate::workflow::{Site, look, places};
+use crate::workflow::{Site, look, places, runner};
 use clap::Args;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -61,7 +61,8 @@ pub fn restore(context: &Context<'_>, args: &RestoreArgs) -> Result<ExitCode, Fa
     for site in &sites {
         match look::choose(site, set, &loaded.plan.moved, args.snapshot) {
             Ok(chosen) => {
-                return give_back(context, args, &loaded.places.state, (site, site.name.as_str()), &chosen);
+                let state = runner::state_to_read_in(context.host, loaded, set)?;
+                return give_back(context, args, &state, (site, site.name.as_str()), &chosen);
             }
             Err(error) => last = Some(error.into()),
         }

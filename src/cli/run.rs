@@ -1,5 +1,6 @@
 //! `bkp run`: one backup now.
 
+use super::as_user;
 use super::context::{Context, Failure};
 use super::progress::Progress;
 use super::report;
@@ -7,8 +8,9 @@ use crate::declared::SetName;
 use crate::diagnostic::Diagnostic;
 use crate::exit_code::ExitCode;
 use crate::format::Trigger;
+use crate::workflow::condition::Due;
 use crate::workflow::run::{self, RunRequest, RunResult};
-use crate::workflow::{InstalledSets, LoadedPlan, apply};
+use crate::workflow::{InstalledSets, LoadedPlan, apply, signal};
 use clap::{Args, ValueEnum};
 
 /// Backs sets up now, in this process: what jobs call
@@ -23,7 +25,7 @@ pub struct RunArgs {
     /// Starts the installed job instead, and follows it
     #[arg(long, conflicts_with_all = ["if_due", "accept_source", "trigger"])]
     job: bool,
-    /// Does nothing where no run was due since the newest complete snapshot
+    /// Does nothing where no run was due since the newest complete snapshot; schedulers ask so
     #[arg(long, env = "BKP_IF_DUE", value_parser = clap::builder::FalseyValueParser::new())]
     if_due: bool,
     /// Takes a source whose mount changed for the new truth
@@ -65,7 +67,12 @@ pub struct NoteFailureArgs {
 
 pub fn note_failure(context: &Context<'_>, args: &NoteFailureArgs) -> Result<ExitCode, Failure> {
     let plans = context.plans()?;
-    run::note_failure(context.host, plans.plan_of(&args.set)?, &args.set)?;
+    let loaded = plans.plan_of(&args.set)?;
+    if let Some(code) = as_user::hand_over(context, loaded, &args.set, &["note-failure", args.set.as_str()])?
+    {
+        return Ok(code);
+    }
+    run::note_failure(context.host, loaded, &args.set)?;
     Ok(ExitCode::Ok)
 }
 
@@ -73,12 +80,37 @@ pub fn run(context: &Context<'_>, args: &RunArgs) -> Result<ExitCode, Failure> {
     let plans = context.plans()?;
     let mut codes = Vec::new();
     for set in &args.sets {
+        if let Some(reason) = signal::given_up() {
+            // What hung may still be going on in this process.
+            let what = format!("set `{set}`: a set before it was given up: {reason}");
+            context
+                .warn("error", &Diagnostic::new("set not begun", what).fix(format!("run `bkp run {set}`")));
+            codes.push(ExitCode::Failed);
+            continue;
+        }
         // One set's trouble does not keep the others from being backed up.
         let code = one(context, args, &plans, set).unwrap_or_else(|failure| context.explain(&failure));
         codes.push(code);
     }
     let worst = [ExitCode::Failed, ExitCode::Incomplete, ExitCode::Locked];
     Ok(worst.into_iter().find(|code| codes.contains(code)).unwrap_or(ExitCode::Ok))
+}
+
+/// The command line for one set, as its user is handed it.
+fn words<'a>(args: &RunArgs, set: &'a SetName) -> Vec<&'a str> {
+    let mut words = vec!["run", set.as_str()];
+    words.extend(args.if_due.then_some("--if-due"));
+    words.extend(args.accept_source.then_some("--accept-source"));
+    words.push(match args.trigger {
+        TriggerArg::Manual => "--trigger=manual",
+        TriggerArg::Schedule => "--trigger=schedule",
+        TriggerArg::Trial => "--trigger=trial",
+    });
+    words.push(match args.format {
+        ReportFormat::Text => "--format=text",
+        ReportFormat::Json => "--format=json",
+    });
+    words
 }
 
 fn one(
@@ -91,15 +123,22 @@ fn one(
     if args.job {
         return start_job(context, loaded, set);
     }
-    if args.if_due && !run::is_due(context.host, loaded, set)? {
-        context.print(&format!("{set}: no run is due\n"));
-        return Ok(ExitCode::Ok);
+    if let Some(code) = as_user::hand_over(context, loaded, set, &words(args, set))? {
+        return Ok(code);
     }
     let trigger = match args.trigger {
         TriggerArg::Manual => Trigger::Manual,
         TriggerArg::Schedule => Trigger::Schedule,
         TriggerArg::Trial => Trigger::Trial,
     };
+    if args.if_due
+        && let Due::No(reason) = run::due_under_watch(context.host, loaded, set, trigger)?
+    {
+        if !context.global.quiet {
+            context.print(&format!("{set}: no run is due: {reason}\n"));
+        }
+        return Ok(ExitCode::Ok);
+    }
     let request = RunRequest { trigger, accept_source: args.accept_source };
     let progress = Progress::new(context);
     let result = run::run(context.host, loaded, set, request, &|event| progress.event(event));
@@ -120,6 +159,10 @@ fn one(
         }
         RunResult::Paused(pause) => {
             context.print(&format!("{set}: paused until {}: {}\n", pause.until, pause.reason));
+            Ok(ExitCode::Ok)
+        }
+        RunResult::Held(reason) => {
+            context.print(&format!("{set}: not now: {reason}\n"));
             Ok(ExitCode::Ok)
         }
         RunResult::Locked { holder } => {

@@ -89,6 +89,15 @@ fn last_runs(entries: &[JournalEntry], count: usize, now: Timestamp) -> String {
             String::new(),
             format!("locked by {holder}"),
         ]),
+        JournalEvent::Held { reason } => Some([
+            decide::ago(entry.at, now),
+            entry.set.to_string(),
+            "held".to_owned(),
+            String::new(),
+            String::new(),
+            String::new(),
+            reason.clone(),
+        ]),
         JournalEvent::Started { .. }
         | JournalEvent::Sealed { .. }
         | JournalEvent::Removing { .. }

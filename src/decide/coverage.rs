@@ -221,7 +221,11 @@ fn scheduled_level(world: &World<'_>, name: &SetName) -> (LevelState, Option<Tim
         };
         LevelState::Proven { at: job.observed_at.unwrap_or(world.facts.observed_at), evidence }
     };
-    (level, job.next_elapse)
+    // A job that asks first is started when no run is due, too.
+    let asks = wanted.argv.iter().any(|word| word == "--if-due");
+    let set = world.plan.sets.get(name).filter(|_| asks);
+    let due = set.and_then(|set| world.plan.calendar(set).next_after(world.now));
+    (level, job.next_elapse.map(|elapse| due.map_or(elapse, |due| due.max(elapse))))
 }
 
 fn stored(
@@ -288,7 +292,7 @@ fn set_freshness(world: &World<'_>, set: &SetDeclaration, at: Timestamp) -> Fres
         return Freshness::Fresh;
     }
     let basis = pause_end.map_or(at, |end| at.max(end));
-    freshness(&world.plan.schedule(set), &zone, world.plan.grace(set), basis, world.now)
+    freshness(&world.plan.calendar(set), world.plan.grace(set), basis, world.now)
 }
 
 /// One thing that was found out about a snapshot's bytes.

@@ -114,6 +114,10 @@ pub enum FindingCode {
     StateMissing,
     /// A run was skipped.
     RunSkipped,
+    /// A condition kept a stale set's runs from beginning.
+    RunHeld,
+    /// A run was still going on when the next was due.
+    RunOverlaps,
     /// The last run failed.
     RunFailed,
     /// The last run was incomplete.
@@ -136,7 +140,7 @@ pub enum FindingCode {
 
 impl FindingCode {
     /// All codes, in the catalogue's order.
-    pub const ALL: [Self; 51] = [
+    pub const ALL: [Self; 53] = [
         Self::TimerMissing,
         Self::TimerDisabled,
         Self::TimerInactive,
@@ -179,6 +183,8 @@ impl FindingCode {
         Self::StateDamaged,
         Self::StateMissing,
         Self::RunSkipped,
+        Self::RunHeld,
+        Self::RunOverlaps,
         Self::RunFailed,
         Self::RunIncomplete,
         Self::Leftover,
@@ -235,6 +241,8 @@ impl FindingCode {
             Self::StateDamaged => "state-damaged",
             Self::StateMissing => "state-missing",
             Self::RunSkipped => "run-skipped",
+            Self::RunHeld => "run-held",
+            Self::RunOverlaps => "run-overlaps",
             Self::RunFailed => "run-failed",
             Self::RunIncomplete => "run-incomplete",
             Self::Leftover => "leftover",

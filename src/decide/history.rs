@@ -44,6 +44,7 @@ impl<'a> History<'a> {
                 | JournalEvent::Started { .. }
                 | JournalEvent::Finished { .. }
                 | JournalEvent::Skipped { .. }
+                | JournalEvent::Held { .. }
                 | JournalEvent::Proved { .. } => {}
             }
         }

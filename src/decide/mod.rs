@@ -9,6 +9,7 @@ mod catalogue;
 mod coverage;
 mod exit;
 mod finding;
+mod foreign;
 mod freshness;
 mod history;
 mod retention;
@@ -26,6 +27,7 @@ pub use catalogue::{Explanation, catalogue, explain, findings_page};
 pub use coverage::{CoverageRow, LevelState, coverage};
 pub use exit::{audit_exit, nagios_exit, plan_exit};
 pub use finding::{Finding, FindingCode, Severity};
+pub use foreign::ForeignNote;
 pub use freshness::{Freshness, freshness};
 pub use retention::{Candidate, Verdict, candidates, retention};
 pub use review::{Action, Blocked, Change, ChangeObject, Review, review};
@@ -34,4 +36,4 @@ pub use uncovered::Uncovered;
 pub use world::{WantedJob, World, host_matches};
 
 /// How far a time may lie ahead of the clock before it is not trusted: 5 minutes.
-const CLOCK_SLACK: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
+pub const CLOCK_SLACK: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);

@@ -15,6 +15,9 @@ const BEAT_AGE_MAX: SignedDuration = SignedDuration::from_secs(60);
 /// A timer that elapses right now has its next elapse behind the observation for a moment.
 const ELAPSE_SLACK: SignedDuration = SignedDuration::from_secs(60);
 
+/// The bkp that judges.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// One reason why a job is not scheduled as declared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct JobFault {
@@ -130,6 +133,10 @@ fn judge_timer(
         state.fault(Code::TimerMissing, format!("the timer of `{name}` is not loaded"));
         return;
     }
+    if !timer.active && wanted.scheduler == SchedulerKind::Cron {
+        state.fault(Code::TimerInactive, format!("no cron daemon runs that would start `{name}`"));
+        return;
+    }
     if !timer.active {
         state.fault(Code::TimerInactive, format!("the timer of `{name}` is not active"));
         return;
@@ -164,6 +171,11 @@ fn judge_daemon(state: &mut JobState, world: &World<'_>, wanted: &WantedJob) {
         (None, _) => state.fault(Code::JobDrifted, format!("the daemon has not loaded `{name}`")),
         (Some(_), false) => {
             state.fault(Code::JobDrifted, format!("the daemon has loaded another version of `{name}`"));
+        }
+        (Some(_), true) if daemon.bkp_version.as_ref().is_some_and(|it| it != VERSION) => {
+            let version = daemon.bkp_version.as_deref().unwrap_or_default();
+            let evidence = format!("the daemon is bkp {version}, and this is {VERSION}: start it again");
+            state.fault(Code::JobDrifted, evidence);
         }
         (Some(_), true) => match daemon.next_elapse.get(&name) {
             Some(next) => state.next_elapse = Some(*next),
@@ -213,12 +225,18 @@ pub(super) fn drift(world: &World<'_>, wanted: &WantedJob, job: &InstalledJob) -
         }
         Some(_) => {}
     }
+    let older = job.marker.as_ref().map(|marker| &marker.bkp_version).filter(|it| *it != VERSION);
+    if let Some(version) = older {
+        // Its files differ by what the two versions write; that is one reason, not one for each line.
+        found.push(format!("it was made by bkp {version}; this is {VERSION}"));
+    }
     for (path, text) in &wanted.files {
         let shown = path.display();
         match job.files.iter().find(|file| file.path == *path) {
             None => found.push(format!("`{shown}` is missing")),
             // A mask is judged as such.
             Some(file) if file.text.is_none() => {}
+            Some(_) if older.is_some() => {}
             Some(file) if file.text.as_ref() != Some(text) => found.push(format!("`{shown}` differs")),
             Some(_) => {}
         }

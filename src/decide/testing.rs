@@ -177,6 +177,7 @@ impl Scene {
         let digest = |job: &WantedJob| (job.name.to_string(), Digest::of(job.files[0].1.as_bytes()));
         let daemon = DaemonFacts {
             pid: 4711,
+            bkp_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
             holds_lock: true,
             started_at: at("2026-11-01T00:00:00Z"),
             beat_at: self.now,

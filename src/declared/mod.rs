@@ -3,8 +3,12 @@
 //! Nothing here looks at the host or at a destination. A plan that leaves this module is valid: every name resolves,
 //! every set has a schedule and at least one destination, and no path is relative.
 
+mod calendar;
+mod clock_pattern;
 mod destination;
+mod job_policy;
 mod name;
+mod on_calendar;
 mod parse;
 mod plan;
 mod policy;
@@ -17,8 +21,11 @@ mod set;
 mod span;
 mod time_zone;
 
+pub use calendar::Calendar;
+pub use clock_pattern::ClockPattern;
 pub use destination::{DestinationDeclaration, DestinationKind, LocalDeclaration};
-pub use name::{DestinationName, NameError, NodeName, PlanName, SetName};
+pub use job_policy::{ByteSize, ByteSizeError, IoClass, JobPolicy, QuietHours, QuietHoursError};
+pub use name::{DestinationName, NameError, NodeName, PlanName, SetName, UserName};
 pub use parse::{
     Fault, Loaded, PlanErrors, PlanText, SIZE_MAX_BYTES, load, load_destination, parse_text, text_digest,
 };

@@ -10,6 +10,9 @@ pub enum NameError {
     /// Not `[a-z0-9][a-z0-9-]{0,62}`.
     #[error("`{0}` is not a name: use 1 to 63 of a-z, 0-9 and `-`, and begin with a letter or a digit")]
     Malformed(String),
+    /// Not a name that a system gives its users (useradd(8)).
+    #[error("`{0}` is not the name of a user: use 1 to 32 of A-Z, a-z, 0-9, `_`, `-` and `.`")]
+    User(String),
     /// A name that bkp's own jobs use.
     #[error("`{0}` is reserved for bkp's own jobs (`audit`, `audit-...` and `try-...`)")]
     Reserved(String),
@@ -95,5 +98,15 @@ name_type!(
     |text| {
         let good = (1..=255).contains(&text.len()) && !text.chars().any(char::is_control);
         if good { Ok(()) } else { Err(NameError::Malformed(text.to_owned())) }
+    }
+);
+name_type!(
+    /// The name of a user of the system (useradd(8)).
+    UserName,
+    |text| {
+        let first = |it: char| it.is_ascii_alphabetic() || it == '_';
+        let rest = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'_' | b'-' | b'.');
+        let good = (1..=32).contains(&text.len()) && text.starts_with(first) && text.bytes().all(rest);
+        if good { Ok(()) } else { Err(NameError::User(text.to_owned())) }
     }
 );

@@ -1,8 +1,8 @@
 //! The plan file as a whole, and what is in force for a set at a destination.
 
 use super::{
-    Compression, DestinationDeclaration, DestinationName, NodeName, PlanName, ProvePolicy, RetentionPolicy,
-    Schedule, SetDeclaration, SetName, SetRetention, Span, TimeZoneName,
+    Calendar, Compression, DestinationDeclaration, DestinationName, JobPolicy, NodeName, PlanName,
+    ProvePolicy, RetentionPolicy, Schedule, SetDeclaration, SetName, SetRetention, Span, TimeZoneName,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -56,17 +56,23 @@ pub struct Defaults {
     pub time_limit: Option<Span>,
     /// Derived from the schedule where nothing is said.
     pub grace: Option<Span>,
+    /// Under which conditions jobs run.
+    pub job: JobPolicy,
 }
 
 /// What starts the jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SchedulerChoice {
-    /// systemd where it runs, else embedded.
+    /// systemd where it runs, launchd on a Mac, else cron where it runs, else embedded.
     #[default]
     Auto,
     /// systemd timers.
     Systemd,
+    /// `LaunchAgents` and `LaunchDaemons`.
+    Launchd,
+    /// cron.
+    Cron,
     /// `bkp daemon`.
     Embedded,
 }
@@ -95,7 +101,10 @@ pub struct AuditDeclaration {
 pub struct DiscoverDeclaration {
     /// Folders searched for `SQLite` databases by their first 16 bytes.
     pub sqlite: Vec<PathBuf>,
-    /// `kind:object` to the reason why it needs no backup, such as `sqlite:/var/lib/fwupd/pending.db`.
+    /// Folders searched for scripts that look like backups, beside the usual ones.
+    pub scripts: Vec<PathBuf>,
+    /// `kind:object` to the reason why it needs nothing: data without a backup, such as
+    /// `sqlite:/var/lib/fwupd/pending.db`, or a backup that is not bkp's, such as `backup:restic.timer`.
     pub ignore: BTreeMap<String, String>,
 }
 
@@ -113,6 +122,16 @@ impl Plan {
     /// The time zone of a set's schedule.
     pub fn timezone(&self, set: &SetDeclaration) -> TimeZoneName {
         set.timezone.clone().or_else(|| self.defaults.timezone.clone()).unwrap_or_default()
+    }
+
+    /// Under which conditions a set's job runs.
+    pub fn job_policy(&self, set: &SetDeclaration) -> JobPolicy {
+        set.job.or(&self.defaults.job)
+    }
+
+    /// When scheduled runs of a set begin.
+    pub fn calendar(&self, set: &SetDeclaration) -> Calendar {
+        Calendar::new(self.schedule(set), self.timezone(set), &self.job_policy(set))
     }
 
     /// The time zone of the plan's own jobs.
@@ -166,7 +185,7 @@ impl Plan {
     /// at least 10 minutes and at most 12 hours.
     pub fn grace(&self, set: &SetDeclaration) -> Span {
         let derived =
-            || Span::from_seconds((self.schedule(set).period_min().seconds() / 2).clamp(600, 43_200));
+            || Span::from_seconds((self.calendar(set).period_min().seconds() / 2).clamp(600, 43_200));
         set.grace.or(self.defaults.grace).unwrap_or_else(derived)
     }
 
@@ -201,6 +220,7 @@ impl Plan {
             prove: None,
             time_limit: Some(self.time_limit(set)),
             grace: Some(self.grace(set)),
+            job: self.job_policy(set),
             ..set.clone()
         };
         let moved = self.moved.iter().filter(|(_, new)| *new == name);

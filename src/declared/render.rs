@@ -4,8 +4,8 @@
 //! comments or layout.
 
 use super::{
-    ChangedPolicy, DestinationDeclaration, DestinationKind, DestinationName, Plan, ProvePolicy,
-    RetentionPolicy, SchedulerChoice, Scope, SecretRef, SetDeclaration, SetName, SetRetention,
+    ChangedPolicy, DestinationDeclaration, DestinationKind, DestinationName, JobPolicy, Plan, ProvePolicy,
+    QuietHours, RetentionPolicy, SchedulerChoice, Scope, SecretRef, SetDeclaration, SetName, SetRetention,
     SourceDeclaration, Span,
 };
 use crate::format::Digest;
@@ -38,6 +38,10 @@ pub fn render(plan: &Plan) -> String {
     if !plan.discover.sqlite.is_empty() {
         let folders: Vec<String> = plan.discover.sqlite.iter().map(|it| path(it)).collect();
         discover.put("sqlite", texts(&folders));
+    }
+    if !plan.discover.scripts.is_empty() {
+        let folders: Vec<String> = plan.discover.scripts.iter().map(|it| path(it)).collect();
+        discover.put("scripts", texts(&folders));
     }
     if !plan.discover.ignore.is_empty() {
         let reasons = plan.discover.ignore.iter();
@@ -107,6 +111,8 @@ fn scheduler_word(scheduler: SchedulerChoice) -> &'static str {
     match scheduler {
         SchedulerChoice::Auto => "auto",
         SchedulerChoice::Systemd => "systemd",
+        SchedulerChoice::Launchd => "launchd",
+        SchedulerChoice::Cron => "cron",
         SchedulerChoice::Embedded => "embedded",
     }
 }
@@ -142,6 +148,18 @@ fn prove(policy: ProvePolicy) -> Value {
     map.into()
 }
 
+fn job_policy(map: &mut Map, policy: &JobPolicy) {
+    map.put_some("run_as", policy.run_as.as_ref().map(|it| it.as_str().into()));
+    map.put_some("stall_limit", policy.stall_limit.map(span));
+    map.put_some("memory_limit", policy.memory_limit.map(|it| it.to_string().into()));
+    map.put_some("nice", policy.nice.map(Into::into));
+    map.put_some("io_class", policy.io_class.map(|it| it.word().into()));
+    map.put_some("require_ac_power", policy.require_ac_power.map(Into::into));
+    let hours = |hours: &Vec<QuietHours>| hours.iter().map(ToString::to_string).collect::<Vec<_>>();
+    map.put_some("quiet_hours", policy.quiet_hours.as_ref().map(|it| texts(&hours(it))));
+    map.put_some("not_before", policy.not_before.map(|it| it.to_string().into()));
+}
+
 fn defaults(plan: &Plan) -> Map {
     let defaults = &plan.defaults;
     let mut map = Map::default();
@@ -153,6 +171,7 @@ fn defaults(plan: &Plan) -> Map {
     map.put_some("prove", defaults.prove.map(prove));
     map.put_some("time_limit", defaults.time_limit.map(span));
     map.put_some("grace", defaults.grace.map(span));
+    job_policy(&mut map, &defaults.job);
     map
 }
 
@@ -219,6 +238,7 @@ fn set(declaration: &SetDeclaration) -> Value {
     map.put_some("prove", declaration.prove.map(prove));
     map.put_some("time_limit", declaration.time_limit.map(span));
     map.put_some("grace", declaration.grace.map(span));
+    job_policy(&mut map, &declaration.job);
     for (key, hooks) in [("before", &declaration.before), ("after", &declaration.after)] {
         if !hooks.is_empty() {
             map.put(key, hooks.iter().map(|argv| texts(argv)).collect::<Vec<_>>());

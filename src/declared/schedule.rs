@@ -3,7 +3,7 @@
 //! A schedule is a pattern of local date-times. A local time that a change of clocks skips counts at the end of the
 //! gap; one that comes twice counts the first time.
 
-use super::{Span, TimeZoneName};
+use super::Span;
 use croner::parser::{CronParser, Seconds, Year};
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::{AmbiguousOffset, TimeZone};
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-const MINUTES_A_DAY: u32 = 1440;
+pub(super) const MINUTES_A_DAY: u32 = 1440;
 /// Longest that a search looks ahead, in days: a 29 February can be eight years away.
 const SEARCH_DAYS: i32 = 366 * 9;
 const WEEKDAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
@@ -81,12 +81,20 @@ pub enum Schedule {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CronSchedule {
     text: String,
-    minutes: Vec<i8>,
-    hours: Vec<i8>,
-    days: Option<Vec<i8>>,
-    months: Option<Vec<i8>>,
+    pub(super) minutes: Vec<i8>,
+    pub(super) hours: Vec<i8>,
+    pub(super) days: Option<Vec<i8>>,
+    pub(super) months: Option<Vec<i8>>,
     /// 0 is Sunday.
-    weekdays: Option<Vec<u8>>,
+    pub(super) weekdays: Option<Vec<u8>>,
+}
+
+/// Days on which a schedule is due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct DayPattern {
+    pub days: Option<Vec<u8>>,
+    pub months: Option<Vec<u8>>,
+    pub weekdays: Option<Vec<u8>>,
 }
 
 fn small(values: &[u16]) -> Vec<i8> {
@@ -141,7 +149,7 @@ impl CronSchedule {
     }
 }
 
-fn parse_time(text: &str) -> Result<Time, ScheduleError> {
+pub(super) fn parse_time(text: &str) -> Result<Time, ScheduleError> {
     let bad = || ScheduleError::BadTime(text.to_owned());
     let (hour, minute) = text.split_once(':').ok_or_else(bad)?;
     let two_digits = |part: &str| (part.len() == 2).then(|| part.parse::<i8>().ok()).flatten();
@@ -334,68 +342,42 @@ impl Schedule {
         Span::from_seconds(shortest)
     }
 
-    /// The schedule as systemd's `OnCalendar` expressions (systemd.time(7)). Where both day fields of a cron expression
-    /// are set there are two, because systemd would demand both and cron is content with either.
-    pub fn on_calendar(&self, zone: &TimeZoneName) -> Vec<String> {
+    /// Every time of day in the pattern.
+    pub(super) fn times(&self) -> Vec<Time> {
+        let mut times = Vec::new();
+        let mut next = self.time_after(None);
+        while let Some(time) = next {
+            times.push(time);
+            next = self.time_after(Some(time));
+        }
+        times
+    }
+
+    /// The days in the pattern; none where it is every day, several where either is enough.
+    pub(super) fn day_patterns(&self) -> Vec<DayPattern> {
+        let every = DayPattern { days: None, months: None, weekdays: None };
+        let unsigned = |values: &Vec<i8>| values.iter().map(|it| it.unsigned_abs()).collect::<Vec<_>>();
         match self {
-            Self::Hourly => vec![format!("*-*-* *:00:00 {zone}")],
-            Self::Every { minutes } => {
-                every_calendar(*minutes).iter().map(|it| format!("*-*-* {it} {zone}")).collect()
+            Self::Hourly | Self::Every { .. } | Self::Daily { .. } => Vec::new(),
+            Self::Weekly { weekday, .. } => vec![DayPattern { weekdays: Some(vec![*weekday]), ..every }],
+            Self::Monthly { day, .. } => vec![DayPattern { days: Some(vec![day.unsigned_abs()]), ..every }],
+            Self::Cron(cron) => {
+                let every = DayPattern { months: cron.months.as_ref().map(unsigned), ..every };
+                let days =
+                    cron.days.as_ref().map(|it| DayPattern { days: Some(unsigned(it)), ..every.clone() });
+                let weekdays = cron
+                    .weekdays
+                    .as_ref()
+                    .map(|it| DayPattern { weekdays: Some(it.clone()), ..every.clone() });
+                let found: Vec<_> = days.into_iter().chain(weekdays).collect();
+                if found.is_empty() && every.months.is_some() { vec![every] } else { found }
             }
-            Self::Daily { at } => vec![format!("*-*-* {} {zone}", clock(*at))],
-            Self::Weekly { weekday, at } => {
-                vec![format!("{} *-*-* {} {zone}", calendar_weekday(*weekday), clock(*at))]
-            }
-            Self::Monthly { day, at } => vec![format!("*-*-{day:02} {} {zone}", clock(*at))],
-            Self::Cron(cron) => cron_calendar(cron, zone),
         }
     }
 }
 
-fn clock(at: Time) -> String {
-    format!("{:02}:{:02}:00", at.hour(), at.minute())
-}
-
-fn calendar_weekday(weekday: u8) -> &'static str {
-    ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"][usize::from(weekday) % 7]
-}
-
-fn every_calendar(minutes: u32) -> Vec<String> {
-    if minutes == MINUTES_A_DAY {
-        return vec!["00:00:00".to_owned()];
-    }
-    if 60_u32.is_multiple_of(minutes) {
-        return vec![if minutes == 60 { "*:00:00".to_owned() } else { format!("*:00/{minutes:02}:00") }];
-    }
-    if minutes.is_multiple_of(60) {
-        return vec![format!("00/{}:00:00", minutes / 60)];
-    }
-    (0..MINUTES_A_DAY / minutes)
-        .map(|it| it * minutes)
-        .map(|it| format!("{:02}:{:02}:00", it / 60, it % 60))
-        .collect()
-}
-
-fn cron_calendar(cron: &CronSchedule, zone: &TimeZoneName) -> Vec<String> {
-    let list = |values: &[i8]| values.iter().map(|it| format!("{it:02}")).collect::<Vec<_>>().join(",");
-    let all = |values: &[i8], count: usize| if values.len() == count { "*".to_owned() } else { list(values) };
-    let months = cron.months.as_deref().map_or_else(|| "*".to_owned(), list);
-    let time = format!("{}:{}:00", all(&cron.hours, 24), all(&cron.minutes, 60));
-    let by_day = |days: &str| format!("*-{months}-{days} {time} {zone}");
-    let by_weekday = |weekdays: &[u8]| {
-        let names = weekdays.iter().map(|it| calendar_weekday(*it)).collect::<Vec<_>>().join(",");
-        format!("{names} *-{months}-* {time} {zone}")
-    };
-    match (&cron.days, &cron.weekdays) {
-        (None, None) => vec![by_day("*")],
-        (Some(days), None) => vec![by_day(&list(days))],
-        (None, Some(weekdays)) => vec![by_weekday(weekdays)],
-        (Some(days), Some(weekdays)) => vec![by_day(&list(days)), by_weekday(weekdays)],
-    }
-}
-
 /// The instant of a local date-time: in a gap its end, in a fold the first.
-fn instant_of(zone: &TimeZone, civil: DateTime) -> Option<Timestamp> {
+pub(super) fn instant_of(zone: &TimeZone, civil: DateTime) -> Option<Timestamp> {
     match zone.to_ambiguous_timestamp(civil).offset() {
         AmbiguousOffset::Gap { before, after } => {
             // With the offset from before, the skipped time lies behind the change of clocks by what was skipped.
@@ -425,93 +407,4 @@ impl<'de> Deserialize<'de> for Schedule {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn zone(name: &str) -> TimeZone {
-        TimeZoneName::try_from(name.to_owned()).expect(name).zone()
-    }
-
-    fn at(text: &str) -> Timestamp {
-        text.parse().expect(text)
-    }
-
-    fn next(schedule: &str, zone_name: &str, after: &str) -> String {
-        let schedule: Schedule = schedule.parse().expect(schedule);
-        schedule.next_after(&zone(zone_name), at(after)).expect("a next run").to_string()
-    }
-
-    #[test]
-    fn what_is_written_is_read_again() {
-        for text in [
-            "hourly",
-            "every 4h",
-            "every 90m",
-            "daily 03:00",
-            "weekly sun 03:00",
-            "monthly 1 03:00",
-            "cron 0 3 * * 1-5",
-        ] {
-            assert_eq!(text.parse::<Schedule>().expect(text).to_string(), text);
-        }
-    }
-
-    #[test]
-    fn nonsense_is_refused() {
-        for text in [
-            "",
-            "daily",
-            "daily 3:00",
-            "daily 24:00",
-            "every 5h",
-            "every 0m",
-            "every 30s",
-            "weekly 03:00",
-            "monthly 31 03:00",
-            "cron * * * *",
-            "cron 0 3 * * * *",
-            "cron 0 0 30 2 *",
-            "cron 0 0 L * *",
-            "cron 0 0 */2 * 1",
-            "sometimes",
-        ] {
-            assert!(text.parse::<Schedule>().is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn next_run_is_strictly_later() {
-        assert_eq!(next("daily 03:00", "UTC", "2026-11-20T03:00:00Z"), "2026-11-21T03:00:00Z");
-        assert_eq!(next("daily 03:00", "UTC", "2026-11-20T02:59:59.5Z"), "2026-11-20T03:00:00Z");
-        assert_eq!(next("every 90m", "UTC", "2026-11-20T23:00:00Z"), "2026-11-21T00:00:00Z");
-        assert_eq!(next("weekly sun 03:00", "UTC", "2026-11-20T00:00:00Z"), "2026-11-22T03:00:00Z");
-        assert_eq!(next("cron 0 0 29 2 *", "UTC", "2026-11-20T00:00:00Z"), "2028-02-29T00:00:00Z");
-    }
-
-    #[test]
-    fn skipped_hour_counts_at_the_end_of_the_gap_and_doubled_hour_once() {
-        assert_eq!(next("cron 30 2 * * *", "Europe/Berlin", "2026-03-28T12:00:00Z"), "2026-03-29T01:00:00Z");
-        assert_eq!(next("cron 30 2 * * *", "Europe/Berlin", "2026-03-29T01:00:00Z"), "2026-03-30T00:30:00Z");
-        assert_eq!(next("cron 30 2 * * *", "Europe/Berlin", "2026-10-24T12:00:00Z"), "2026-10-25T00:30:00Z");
-        assert_eq!(next("cron 30 2 * * *", "Europe/Berlin", "2026-10-25T00:30:00Z"), "2026-10-26T01:30:00Z");
-    }
-
-    #[test]
-    fn previous_run_is_at_or_before() {
-        let schedule: Schedule = "monthly 1 03:00".parse().expect("monthly");
-        let previous =
-            |text: &str| schedule.previous(&TimeZone::UTC, at(text)).expect("a previous run").to_string();
-        assert_eq!(previous("2026-11-20T00:00:00Z"), "2026-11-01T03:00:00Z");
-        assert_eq!(previous("2026-11-01T03:00:00Z"), "2026-11-01T03:00:00Z");
-        assert_eq!(previous("2026-11-01T02:59:59Z"), "2026-10-01T03:00:00Z");
-    }
-
-    #[test]
-    fn either_day_field_of_cron_is_enough() {
-        let schedule: Schedule = "cron 0 3 13 * 5".parse().expect("cron");
-        let lines = schedule.on_calendar(&TimeZoneName::default());
-        assert_eq!(lines, ["*-*-13 03:00:00 UTC", "Fri *-*-* 03:00:00 UTC"]);
-        assert_eq!(next("cron 0 3 13 * 5", "UTC", "2026-11-20T04:00:00Z"), "2026-11-27T03:00:00Z");
-        assert_eq!(next("cron 0 3 13 * 5", "UTC", "2026-12-12T04:00:00Z"), "2026-12-13T03:00:00Z");
-    }
-}
+mod tests;

@@ -3,7 +3,9 @@
 //! It is generated, kept in `schemas/plan.schema.json` and compared in the tests. What a schema cannot say, such as
 //! that a name is declared, only the parser checks.
 
-use super::{ChangedPolicy, Compression, ProvePolicy, RetentionPolicy, SchedulerChoice, Scope, Span};
+use super::{
+    ChangedPolicy, Compression, IoClass, ProvePolicy, RetentionPolicy, SchedulerChoice, Scope, Span,
+};
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
@@ -54,7 +56,7 @@ fn without_null(value: &mut Value) {
 macro_rules! written_schema {
     ($(#[$meta:meta])* $type:ident, $name:literal, $schema:expr) => {
         $(#[$meta])*
-        struct $type;
+        pub(super) struct $type;
         impl JsonSchema for $type {
             fn schema_name() -> Cow<'static, str> {
                 $name.into()
@@ -67,48 +69,12 @@ macro_rules! written_schema {
     };
 }
 
-impl JsonSchema for Span {
-    fn schema_name() -> Cow<'static, str> {
-        "Span".into()
-    }
+mod texts;
 
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "string",
-            "description": "A length of time: a number and s, m, h, d or w.",
-            "pattern": "^[0-9]+[smhdw]$",
-            "examples": ["30d", "12h", "90m"],
-        })
-    }
-}
+use texts::{
+    Line, LocalTime, NameText, PathText, QuietHoursChoice, ScheduleText, SizeText, UserText, Version,
+};
 
-written_schema!(NameText, "Name", |_| json_schema!({
-    "type": "string",
-    "description": "1 to 63 of a-z, 0-9 and `-`; begins with a letter or a digit.",
-    "pattern": NAME,
-}));
-written_schema!(Line, "Line", |_| json_schema!({
-    "type": "string",
-    "description": "Text on one line.",
-    "pattern": "^[^\\u0000-\\u001f\\u007f]*\\S[^\\u0000-\\u001f\\u007f]*$",
-}));
-written_schema!(PathText, "Path", |_| json_schema!({
-    "type": "string",
-    "description": "A path: absolute, from the home (`~/`), or from the plan file's folder.",
-    "pattern": "^(~$|~/|[^~])[^\\u0000-\\u001f\\u007f]*$",
-}));
-written_schema!(ScheduleText, "Schedule", |_| json_schema!({
-    "type": "string",
-    "description": "`hourly`, `every 4h`, `daily 03:00`, `weekly sun 03:00`, `monthly 1 03:00` or `cron 0 3 * * *`.",
-    "pattern": "^\\s*(hourly|every\\s+[0-9]+[smhdw]|daily\\s+[0-9]{2}:[0-9]{2}|\
-        weekly\\s+(sun|mon|tue|wed|thu|fri|sat)\\s+[0-9]{2}:[0-9]{2}|monthly\\s+[0-9]{1,2}\\s+[0-9]{2}:[0-9]{2}|\
-        cron(\\s+\\S+){5})\\s*$",
-    "examples": ["daily 03:00", "every 4h", "weekly sun 03:00", "monthly 1 03:00", "hourly", "cron 0 3 * * 1-5"],
-}));
-written_schema!(Version, "Version", |_| json_schema!({
-    "const": 1,
-    "description": "The plan file's version.",
-}));
 written_schema!(HostNames, "Hosts", |generator| {
     let line = generator.subschema_for::<Line>();
     json_schema!({
@@ -264,7 +230,8 @@ document!(
         host: Option<HostNames>,
         /// The name of the host in keys. Default: the host's own name.
         node: Option<Line>,
-        /// What starts the jobs. Default: `auto`, systemd where it runs, else embedded.
+        /// What starts the jobs. Default: `auto`: systemd where it runs, launchd on a Mac, else cron where it runs, else
+        /// embedded.
         scheduler: Option<SchedulerChoice>,
         /// Whose jobs they are. Default: system for root, user for anyone else.
         scope: Option<Scope>,
@@ -305,6 +272,23 @@ document!(
         time_limit: Option<Span>,
         /// How long after a due run a set counts as overdue. Default: half the schedule's shortest period, 10m to 12h.
         grace: Option<Span>,
+        /// The user that the job runs as. Default: root. Jobs of the system only.
+        run_as: Option<UserText>,
+        /// A run that makes no progress for this long is ended. Default: 1h.
+        stall_limit: Option<Span>,
+        /// The most memory that a run may have. Default: no limit. Enforced by systemd.
+        memory_limit: Option<SizeText>,
+        /// Niceness. Default: 10.
+        #[schemars(range(min = 0, max = 19))]
+        nice: Option<u8>,
+        /// Which share of the disks a run gets. Default: best-effort. Enforced by systemd and launchd.
+        io_class: Option<IoClass>,
+        /// Scheduled runs wait while the machine works on its battery. Default: false.
+        require_ac_power: Option<bool>,
+        /// Hours in which no scheduled run begins; what was due then begins at their end.
+        quiet_hours: Option<QuietHoursChoice>,
+        /// No scheduled run is due before this local time.
+        not_before: Option<LocalTime>,
     }
 );
 
@@ -350,6 +334,23 @@ document!(
         time_limit: Option<Span>,
         /// How long after a due run the set counts as overdue.
         grace: Option<Span>,
+        /// The user that the job runs as. Default: root. Jobs of the system only.
+        run_as: Option<UserText>,
+        /// A run that makes no progress for this long is ended. Default: 1h.
+        stall_limit: Option<Span>,
+        /// The most memory that a run may have. Default: no limit. Enforced by systemd.
+        memory_limit: Option<SizeText>,
+        /// Niceness. Default: 10.
+        #[schemars(range(min = 0, max = 19))]
+        nice: Option<u8>,
+        /// Which share of the disks a run gets. Default: best-effort. Enforced by systemd and launchd.
+        io_class: Option<IoClass>,
+        /// Scheduled runs wait while the machine works on its battery. Default: false.
+        require_ac_power: Option<bool>,
+        /// Hours in which no scheduled run begins; what was due then begins at their end.
+        quiet_hours: Option<QuietHoursChoice>,
+        /// No scheduled run is due before this local time.
+        not_before: Option<LocalTime>,
         /// Commands that run before the source is read; one that fails fails the run.
         before: Option<Hooks>,
         /// Commands that run after it, whatever happened.
@@ -408,7 +409,10 @@ document!(
         /// Folders searched for `SQLite` databases.
         #[schemars(length(min = 1))]
         sqlite: Option<Vec<PathText>>,
-        /// `kind:object`, such as `sqlite:/var/lib/fwupd/pending.db`, to the reason why it needs no backup.
+        /// Folders searched for scripts that look like backups, beside the usual ones.
+        #[schemars(length(min = 1))]
+        scripts: Option<Vec<PathText>>,
+        /// What was found, to the reason why it is left alone: `sqlite:/var/lib/fwupd/pending.db`, `backup:restic.timer`.
         ignore: Option<Ignored>,
     }
 );

@@ -1,7 +1,8 @@
 //! One source plus its policy.
 
 use super::{
-    Compression, DestinationName, ProvePolicy, RetentionPolicy, Schedule, SecretRef, Span, TimeZoneName,
+    Compression, DestinationName, JobPolicy, ProvePolicy, RetentionPolicy, Schedule, SecretRef, Span,
+    TimeZoneName,
 };
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -31,6 +32,8 @@ pub struct SetDeclaration {
     pub time_limit: Option<Span>,
     /// How long after a due run the set counts as overdue.
     pub grace: Option<Span>,
+    /// Under which conditions its job runs.
+    pub job: JobPolicy,
     /// Run before the source is read; one that fails fails the run.
     pub before: Vec<Hook>,
     /// Run after it, whatever happened.

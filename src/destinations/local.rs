@@ -5,13 +5,14 @@
 //! is only ever under a temporary name.
 
 mod folder;
+mod give;
 mod medium;
 mod upload;
 mod walk;
 
 use super::{Access, Capabilities, Destination, DestinationError, Object};
 use crate::format::{Digest, Key, Prefix};
-use crate::host::Space;
+use crate::host::{Space, stat_number};
 use folder::{Entry, EntryKind, Folder, is_absent};
 use rustix::fs::FileType;
 use rustix::io::Errno;
@@ -350,6 +351,13 @@ impl Destination for LocalDestination {
         sweep().map_err(at(&object, "sweeping it"))
     }
 
+    fn give(&self, prefix: &Prefix, owner: (u32, u32)) -> Result<(), DestinationError> {
+        let object = self.below(prefix);
+        let names = prefix_parts(prefix)?;
+        let root = self.changeable_root(&object)?;
+        give::give(&root, MARKER, &names, owner).map_err(at(&object, "giving it to its user"))
+    }
+
     fn space(&self) -> Result<Option<Space>, DestinationError> {
         let ask = || Ok(rustix::fs::fstatvfs(self.nearest()?)?);
         let status = ask().map_err(at(&self.location(), "asking for its room"))?;
@@ -361,7 +369,7 @@ impl Destination for LocalDestination {
 
     fn device(&self) -> Option<u64> {
         let folder = self.nearest().ok()?;
-        rustix::fs::fstat(folder).ok().map(|status| status.st_dev)
+        rustix::fs::fstat(folder).ok().map(|status| stat_number(status.st_dev))
     }
 
     fn location(&self) -> String {

@@ -132,6 +132,12 @@ pub trait Destination: Send + Sync {
     /// Removes what killed uploads left below a prefix, and empty folders. Only called under the set's lock.
     fn sweep(&self, prefix: &Prefix) -> Result<(), DestinationError>;
 
+    /// Makes the folder of a prefix, of which a user of this host (user id, group id) is then the only owner, and lets
+    /// that user pass through the folders above it. Nothing to do where users of this host are not the destination's.
+    fn give(&self, _prefix: &Prefix, _owner: (u32, u32)) -> Result<(), DestinationError> {
+        Ok(())
+    }
+
     /// Room, where the protocol shows it.
     fn space(&self) -> Result<Option<Space>, DestinationError>;
 

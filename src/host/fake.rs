@@ -179,6 +179,14 @@ impl Host for FakeHost {
         Ok(())
     }
 
+    fn own_folder(&self, path: &Path, owner: Option<(u32, u32)>, mode: u32) -> io::Result<()> {
+        self.with(|world| {
+            world.changes.push(format!("own {} {owner:?} {mode:o}", path.display()));
+            world.folders.insert(path.to_path_buf());
+        });
+        Ok(())
+    }
+
     fn remove_file(&self, path: &Path) -> io::Result<()> {
         self.with(|world| {
             world.changes.push(format!("remove {}", path.display()));
@@ -231,6 +239,10 @@ impl Host for FakeHost {
 
     fn env(&self, _name: &str) -> Option<String> {
         None
+    }
+
+    fn time_zone(&self) -> Option<String> {
+        Some("UTC".to_owned())
     }
 
     fn host_name(&self) -> String {

@@ -3,15 +3,25 @@
 //! Adapters that move bulk bytes may open files themselves; everything else goes through here, so that a dry run is
 //! simply another [`Host`] and a test can hand in a world of its own. Nothing here decides anything.
 
+mod account;
+mod another_user;
+mod anothers;
+mod children;
 mod command;
 mod fake;
+mod mounts;
+pub mod pulse;
 mod read_only;
 mod real;
 
+pub use account::{Account, account, groups};
+pub use another_user::{become_another, follow};
+pub use anothers::open_anothers;
+pub use children::{kill_children, kill_groups, tell_children_to_end, told_to_end};
 pub use command::{Command, Output, Purpose};
 pub use fake::FakeHost;
 pub use read_only::ReadOnlyHost;
-pub use real::{RealHost, kill_children, pause, tell_children_to_end};
+pub use real::{RealHost, open_plain, pause};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -63,7 +73,7 @@ pub struct Space {
     pub total_bytes: u64,
 }
 
-/// Where a path is mounted, as `/proc/self/mountinfo` says (proc(5)).
+/// Where a path is mounted, as `/proc/self/mountinfo` says (proc(5)); on a Mac, as statfs(2) does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mount {
     /// The mount point that holds the path.
@@ -129,6 +139,12 @@ pub trait Host: Send + Sync {
     fn append_line(&self, path: &Path, line: &str) -> io::Result<()>;
     /// Creates a directory and its parents with the mode; an existing one is left as it is.
     fn create_dir_all(&self, path: &Path, mode: u32) -> io::Result<()>;
+    /// Creates a folder where it is missing, and gives it an owner (user id, group id), where one is named, and a
+    /// mode. Its parent must exist; a symbolic link is refused.
+    fn own_folder(&self, path: &Path, _owner: Option<(u32, u32)>, _mode: u32) -> io::Result<()> {
+        let text = format!("this host cannot give {} to anybody", path.display());
+        Err(io::Error::new(io::ErrorKind::Unsupported, text))
+    }
     /// Removes a file or a symbolic link.
     fn remove_file(&self, path: &Path) -> io::Result<()>;
     /// Removes a directory and what is in it, never following links.
@@ -145,12 +161,21 @@ pub trait Host: Send + Sync {
     fn now(&self) -> Timestamp;
     /// An environment variable.
     fn env(&self, name: &str) -> Option<String>;
+    /// The IANA name of the zone of the host's clock; none where it cannot be told.
+    fn time_zone(&self) -> Option<String>;
     /// The host's name as the kernel gives it.
     fn host_name(&self) -> String;
     /// Who we are.
     fn user(&self) -> User;
     /// Absolute path of the running binary.
     fn binary(&self) -> io::Result<PathBuf>;
+}
+
+/// A number of stat(2) as bkp keeps it: macOS has narrower types than Linux for most of them, and signed ones for
+/// devices.
+#[expect(clippy::missing_panics_doc, reason = "the rest of a division by 2^64 is below 2^64")]
+pub fn stat_number(number: impl Into<i128>) -> u64 {
+    u64::try_from(number.into().rem_euclid(1 << 64)).expect("it is below 2^64")
 }
 
 /// Reads a small file as UTF-8.

@@ -65,6 +65,9 @@ impl Host for ReadOnlyHost<'_> {
     fn create_dir_all(&self, path: &Path, _mode: u32) -> io::Result<()> {
         Err(refused(&format!("create {}", path.display())))
     }
+    fn own_folder(&self, path: &Path, _owner: Option<(u32, u32)>, _mode: u32) -> io::Result<()> {
+        Err(refused(&format!("give {} away", path.display())))
+    }
     fn remove_file(&self, path: &Path) -> io::Result<()> {
         Err(refused(&format!("remove {}", path.display())))
     }
@@ -88,6 +91,9 @@ impl Host for ReadOnlyHost<'_> {
     }
     fn env(&self, name: &str) -> Option<String> {
         self.inner.env(name)
+    }
+    fn time_zone(&self) -> Option<String> {
+        self.inner.time_zone()
     }
     fn host_name(&self) -> String {
         self.inner.host_name()

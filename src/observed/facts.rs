@@ -1,9 +1,10 @@
 //! Everything that was seen, as one value that can be saved and read elsewhere.
 
 use super::{
-    DestinationFacts, Fact, Found, InstalledJob, JournalFacts, Observed, SchedulerKind, SourceFacts,
+    DestinationFacts, Fact, ForeignBackup, Found, InstalledJob, JournalFacts, Observed, SchedulerKind,
+    SourceFacts,
 };
-use crate::declared::{DestinationName, PlanName, SetName};
+use crate::declared::{DestinationName, PlanName, SetName, TimeZoneName, UserName};
 use crate::diagnostic::Diagnostic;
 use crate::format::Digest;
 use jiff::Timestamp;
@@ -32,6 +33,10 @@ pub struct Facts {
     pub destinations: BTreeMap<DestinationName, Fact<DestinationFacts>>,
     /// Data found by discovery, by where it was looked for.
     pub discovered: BTreeMap<String, Fact<Vec<Found>>>,
+    /// Backups that are not bkp's, by where they were looked for: `systemd`, `crontab`, `cron.d`, `launchd`, `scripts`.
+    /// A part of such a place that could not be looked at stands beside it, as `PLACE:PATH`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub foreign: BTreeMap<String, Fact<Vec<ForeignBackup>>>,
     /// Owner and mode of secrets, plans, hooks and the binary.
     pub paths: Vec<Fact<PathFacts>>,
     /// The journal.
@@ -56,8 +61,23 @@ pub struct HostFacts {
     pub user: String,
     /// Home of the user that looked.
     pub home: PathBuf,
+    /// The zone of the host's clock; none where it could not be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<TimeZoneName>,
+    /// The users that sets run as.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub users: BTreeMap<UserName, Observed<UserFacts>>,
     /// The bkp binary that jobs would run.
     pub binary: BinaryFacts,
+}
+
+/// A user that sets run as.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserFacts {
+    /// User id.
+    pub uid: u32,
+    /// Home directory.
+    pub home: PathBuf,
 }
 
 /// The binary that jobs would run.
@@ -131,6 +151,9 @@ pub struct PathFacts {
 pub struct DaemonFacts {
     /// Its process id.
     pub pid: u32,
+    /// Its version, where it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bkp_version: Option<String>,
     /// Whether it holds its lock, asked of the kernel.
     pub holds_lock: bool,
     /// When it began.

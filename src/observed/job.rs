@@ -50,6 +50,10 @@ impl JobName {
 pub enum SchedulerKind {
     /// systemd timers.
     Systemd,
+    /// `LaunchAgents` and `LaunchDaemons`.
+    Launchd,
+    /// cron.
+    Cron,
     /// `bkp daemon`.
     Embedded,
 }
@@ -59,6 +63,8 @@ impl SchedulerKind {
     pub fn word(self) -> &'static str {
         match self {
             Self::Systemd => "systemd",
+            Self::Launchd => "launchd",
+            Self::Cron => "cron",
             Self::Embedded => "embedded",
         }
     }
@@ -124,6 +130,9 @@ pub struct ServiceState {
     pub masked: bool,
     /// It is running now.
     pub running: bool,
+    /// When a condition last kept the scheduler from starting it, where that was the last start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub condition_failed_at: Option<Timestamp>,
     /// A file changed since the scheduler read it.
     pub needs_reload: bool,
     /// Drop-ins that change it, of the service and of the timer.

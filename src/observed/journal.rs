@@ -4,6 +4,7 @@ use crate::declared::{DestinationName, SetName};
 use crate::format::{Digest, Level, SnapshotId, Trigger};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// One line.
@@ -68,6 +69,11 @@ pub enum JournalEvent {
         /// Who held it.
         holder: String,
     },
+    /// A run was due and did not begin, because a condition of the plan kept it.
+    Held {
+        /// Which, in words.
+        reason: String,
+    },
     /// A snapshot is about to be removed by retention or by `delete`.
     Removing {
         /// The snapshot.
@@ -91,6 +97,20 @@ pub enum JournalEvent {
     },
 }
 
+impl JournalEvent {
+    /// The snapshot that it speaks of.
+    pub fn snapshot(&self) -> Option<SnapshotId> {
+        match self {
+            Self::Started { snapshot, .. }
+            | Self::Sealed { snapshot, .. }
+            | Self::Finished { snapshot, .. }
+            | Self::Removing { snapshot, .. }
+            | Self::Proved { snapshot, .. } => Some(*snapshot),
+            Self::Skipped { .. } | Self::Held { .. } => None,
+        }
+    }
+}
+
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -112,4 +132,7 @@ pub struct JournalFacts {
     pub entries: Vec<JournalEntry>,
     /// Numbers of the lines that could not be read, from 1.
     pub damaged_lines: Vec<u64>,
+    /// Sets whose user's journal is not there, each with where it would lie.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub missing: BTreeMap<SetName, PathBuf>,
 }

@@ -5,6 +5,7 @@
 mod destination;
 mod fact;
 mod facts;
+mod foreign;
 mod job;
 mod journal;
 mod source;
@@ -13,7 +14,9 @@ pub use destination::{DestinationFacts, ObjectsState, SealedFacts, SnapshotFacts
 pub use fact::{Fact, Observed};
 pub use facts::{
     BinaryFacts, DaemonFacts, Facts, HostFacts, InstalledPlan, PathFacts, PlanOrigin, SchedulerFacts,
+    UserFacts,
 };
+pub use foreign::{CalledProgram, CalledState, ForeignBackup, ForeignKind, LastRun, Started};
 pub use job::{
     Enablement, InstalledFile, InstalledJob, JobMarker, JobName, SchedulerKind, ServiceState, TimerState,
 };

@@ -6,6 +6,7 @@ use super::tally::Tally;
 use crate::declared::Compression;
 use crate::destinations::Destination;
 use crate::format::{Key, StoredSize};
+use crate::host::pulse;
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -84,6 +85,7 @@ impl Read for ArtifactReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self.decoder.read(buffer) {
             Ok(length) => {
+                pulse::beat();
                 self.plain.add(&buffer[..length]);
                 Ok(length)
             }

@@ -10,6 +10,7 @@ use crate::declared::{Compression, DestinationName};
 use crate::destinations::{Destination, DestinationError};
 use crate::format::{Key, StoredSize};
 use crate::host::Host;
+use crate::host::pulse;
 use crate::sources::{Complete, SourceError, SourceStream};
 use crossbeam_channel::Sender;
 use std::collections::BTreeMap;
@@ -185,6 +186,7 @@ fn pump<S: Read, T>(
             break;
         }
         report(length as u64);
+        pulse::beat();
         trunk.send(&pool.share(buffer, length), cancelled).map_err(stopped)?;
     }
     let proof = finish(stream)?;

@@ -1,6 +1,7 @@
 //! Length and SHA-256 of what goes by.
 
 use crate::format::{Digest, StoredSize};
+use crate::host::pulse;
 use sha2::{Digest as _, Sha256};
 use std::io::{self, Read};
 
@@ -40,7 +41,10 @@ impl Tally {
         while !cancelled() {
             match reader.read(&mut buffer) {
                 Ok(0) => return Ok(Some(tally.size())),
-                Ok(length) => tally.add(&buffer[..length]),
+                Ok(length) => {
+                    pulse::beat();
+                    tally.add(&buffer[..length]);
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }

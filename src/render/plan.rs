@@ -1,5 +1,7 @@
 //! `bkp plan`: what apply would do, as text, JSON, Markdown and GitHub annotations.
 
+mod foreign;
+
 use super::Palette;
 use super::escape::{github as escaped, github_property, markdown as cell, terminal};
 use super::plan_document::{PlanDocument, object_words};
@@ -159,6 +161,7 @@ pub fn text(review: &Review, plan: &str, palette: Palette) -> String {
         }
         out.push_str("\n  Add a set for each, or a reason under `discover.ignore`.\n\n");
     }
+    foreign::text(&mut out, review, palette);
     messages(&mut out, "Notes:", "-", &review.notes);
     let last = no_changes(review).map_or_else(|| summary(review), ToOwned::to_owned);
     let _ = writeln!(out, "{}", palette.strong(&last));
@@ -244,6 +247,7 @@ pub fn markdown(review: &Review, plan: &str) -> String {
         }
         out.push('\n');
     }
+    foreign::markdown(&mut out, review);
     list(&mut out, "Notes", &review.notes.iter().collect::<Vec<_>>());
     out
 }
@@ -278,6 +282,12 @@ pub fn github(review: &Review, plan: &str) -> String {
     }
     for it in &review.uncovered {
         annotate("warning", "uncovered data", &format!("{}: {}", it.key(), it.reason));
+    }
+    for it in &review.foreign {
+        annotate("notice", "backup that is not bkp's", &format!("{}: {}", it.key(), it.verdicts.join("; ")));
+    }
+    for it in &review.foreign_gaps {
+        annotate("notice", &it.summary, &with_fix(it));
     }
     for it in &review.notes {
         annotate("notice", &it.summary, &with_fix(it));

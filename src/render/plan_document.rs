@@ -1,6 +1,6 @@
 //! The JSON document of `bkp plan`. Its schema is `schemas/plan-output.schema.json`.
 
-use crate::decide::{Blocked, Change, ChangeObject, CoverageRow, LevelState, Review, Uncovered};
+use crate::decide::{Blocked, Change, ChangeObject, CoverageRow, ForeignNote, LevelState, Review, Uncovered};
 use crate::diagnostic::Diagnostic;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -25,6 +25,12 @@ pub struct PlanDocument {
     pub changes: Vec<ChangeDocument>,
     /// Data that no set covers.
     pub uncovered: Vec<UncoveredDocument>,
+    /// Backups that are not bkp's; left out where there is none.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub foreign: Vec<ForeignDocument>,
+    /// Where backups that are not bkp's could not be looked for; left out where there is none.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub foreign_unknown: Vec<MessageDocument>,
     /// What apply refuses to go on with.
     pub blocked: Vec<BlockedDocument>,
     /// Observations that were tried and failed.
@@ -69,6 +75,25 @@ pub struct UncoveredDocument {
     pub size_bytes: Option<u64>,
     /// Why it does not count as covered.
     pub reason: String,
+}
+
+/// A backup that is not bkp's.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ForeignDocument {
+    /// Its key under `discover.ignore`.
+    pub key: String,
+    /// `systemd_timer`, `systemd_service`, `crontab`, `cron_folder`, `launch_agent` or `script`.
+    pub kind: String,
+    /// A unit, a label or a path; of a crontab with the line.
+    pub name: String,
+    /// The file that it was read from.
+    pub path: String,
+    /// When, as its scheduler writes it.
+    pub schedule: Option<String>,
+    /// The tools that make it look like a backup; none where only its name says so.
+    pub tools: Vec<String>,
+    /// What is to be said of it.
+    pub verdicts: Vec<String>,
 }
 
 /// What apply refuses to go on with.
@@ -186,6 +211,8 @@ impl PlanDocument {
             errored: !review.blocked.is_empty() || !review.unknown.is_empty(),
             changes: review.changes.iter().map(|change| change_document(change, plan)).collect(),
             uncovered: review.uncovered.iter().map(uncovered_document).collect(),
+            foreign: review.foreign.iter().map(foreign_document).collect(),
+            foreign_unknown: review.foreign_gaps.iter().map(Into::into).collect(),
             blocked: review.blocked.iter().map(blocked_document).collect(),
             unknown: review.unknown.iter().map(Into::into).collect(),
             notes: review.notes.iter().map(Into::into).collect(),
@@ -215,6 +242,18 @@ fn uncovered_document(it: &Uncovered) -> UncoveredDocument {
         object: it.object.clone(),
         size_bytes: it.size_bytes,
         reason: it.reason.clone(),
+    }
+}
+
+fn foreign_document(it: &ForeignNote) -> ForeignDocument {
+    ForeignDocument {
+        key: it.key(),
+        kind: it.kind.word().to_owned(),
+        name: it.name.clone(),
+        path: it.path.display().to_string(),
+        schedule: it.schedule.clone(),
+        tools: it.tools.clone(),
+        verdicts: it.verdicts.clone(),
     }
 }
 

@@ -2,15 +2,24 @@
 //!
 //! `render` is pure. What a scheduler says is reported as it is; judging it is `decide`'s work.
 
+mod cron;
 mod embedded;
+mod foreign;
+mod launchd;
 mod systemd;
 
+pub use cron::run_once;
 pub use embedded::{EmbeddedJob, LoadedJobs, daemon_facts, daemon_paths, load_jobs};
+pub use foreign::{default_script_folders, observe_foreign};
+pub use launchd::bound_job_log;
 
-use crate::declared::{PlanName, Schedule, Scope, SecretRef, Span, TimeZoneName};
+use crate::declared::{
+    ByteSize, Calendar, IoClass, PlanName, Scope, SecretRef, Span, TimeZoneName, UserName,
+};
 use crate::format::Digest;
 use crate::host::Host;
 use crate::observed::{InstalledJob, JobName, Observed, SchedulerFacts, SchedulerKind};
+use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
@@ -81,7 +90,17 @@ pub struct Job {
     /// HOME of the job.
     pub home: PathBuf,
     /// When it is due; none for a trial.
-    pub schedule: Option<(Schedule, TimeZoneName)>,
+    pub calendar: Option<Calendar>,
+    /// The zone of the host's clock, which cron and launchd go by; none where it is not known.
+    pub host_zone: Option<TimeZoneName>,
+    /// The user that it runs as; none is the owner of its scope.
+    pub run_as: Option<UserName>,
+    /// The most memory that it may have.
+    pub memory_limit: Option<ByteSize>,
+    /// Its niceness.
+    pub nice: u8,
+    /// Its share of the disks.
+    pub io_class: IoClass,
     /// It is ended after this long.
     pub time_limit: Span,
     /// Existing folders that it writes to: state, local destinations, WAL folders.
@@ -93,6 +112,19 @@ pub struct Job {
     pub runs_programs: bool,
     /// Secrets that systemd hands on by `LoadCredential`, by credential name.
     pub credentials: BTreeMap<String, SecretRef>,
+}
+
+impl Job {
+    /// `XDG_CACHE_HOME` of the job, beside its state; none where its command line names no state folder.
+    pub fn cache(&self) -> Option<PathBuf> {
+        cache_of(&self.argv)
+    }
+}
+
+/// The cache of a job with this command line.
+fn cache_of(argv: &[String]) -> Option<PathBuf> {
+    let named = argv.iter().skip_while(|word| *word != "--state-dir").nth(1)?;
+    Some(PathBuf::from(named).join("cache"))
 }
 
 /// A file of a job, as it should be.
@@ -158,12 +190,18 @@ pub struct Places {
     pub state: PathBuf,
     /// `/etc/systemd/system`, or `~/.config/systemd/user`.
     pub units: PathBuf,
+    /// `/Library/LaunchDaemons`, or `~/Library/LaunchAgents`.
+    pub agents: PathBuf,
+    /// `/etc/cron.d`; a user has a crontab instead, which only `crontab` may touch.
+    pub cron: PathBuf,
 }
 
 /// The scheduler of a kind.
 pub fn scheduler(kind: SchedulerKind, places: &Places) -> Box<dyn Scheduler> {
     match kind {
         SchedulerKind::Systemd => Box::new(systemd::Systemd::new(places.clone())),
+        SchedulerKind::Launchd => Box::new(launchd::Launchd::new(places.clone())),
+        SchedulerKind::Cron => Box::new(cron::Cron::new(places.clone())),
         SchedulerKind::Embedded => Box::new(embedded::Embedded::new(places.clone())),
     }
 }
@@ -171,6 +209,40 @@ pub fn scheduler(kind: SchedulerKind, places: &Places) -> Box<dyn Scheduler> {
 /// Whether a systemd manager of this scope answers on this host.
 pub fn systemd_runs(host: &dyn Host, scope: Scope) -> bool {
     systemd::runs(host, scope)
+}
+
+/// Whether launchd runs this host: a Mac.
+pub fn launchd_runs(host: &dyn Host) -> bool {
+    launchd::runs(host)
+}
+
+/// Whether a cron runs on this host that would start jobs of this scope.
+pub fn cron_runs(host: &dyn Host, scope: Scope) -> bool {
+    cron::runs(host, scope)
+}
+
+/// What a systemd manager says of a unit, whoever made it.
+#[derive(Debug)]
+pub struct ShownUnit {
+    /// `loaded`, `not-found`, `masked` ...
+    pub load_state: String,
+    /// `enabled`, `disabled`, `static` ...; empty where there is no file.
+    pub unit_file_state: String,
+    /// `active`, `inactive`, `failed` ...
+    pub active_state: String,
+    /// Whether a timer has a next elapse, or its service runs.
+    pub elapses: bool,
+    /// When a service's main process was last started in this boot, as far as the manager remembers.
+    pub main_started_at: Result<Option<Timestamp>, SchedulerError>,
+}
+
+/// What the systemd manager of a scope says of any units, in the order of their names.
+pub fn systemd_show(
+    host: &dyn Host,
+    scope: Scope,
+    units: &[String],
+) -> Result<Vec<ShownUnit>, SchedulerError> {
+    systemd::show(host, scope, units)
 }
 
 /// The job files of an installed job that differ from what they should be, for a diff: path, found, wanted.

@@ -4,6 +4,7 @@
 //! the kind's word from a manifest, so that a bare machine can restore. End of stream is not success: only
 //! [`SourceStream::finish`] can make a [`Complete`].
 
+mod denied;
 mod files;
 mod sqlite;
 
@@ -12,6 +13,7 @@ use crate::diagnostic::Diagnostic;
 use crate::format::Counts;
 use crate::host::Host;
 use crate::observed::{Found, MemberFacts, Observed, RequirementFacts};
+use denied::{privacy_remedy, refused};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 

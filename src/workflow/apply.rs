@@ -80,6 +80,8 @@ pub fn outlook_recorded(
     let recorded = facts.schedulers.keys().next().copied();
     let kind = match loaded.plan.scheduler {
         SchedulerChoice::Systemd => SchedulerKind::Systemd,
+        SchedulerChoice::Launchd => SchedulerKind::Launchd,
+        SchedulerChoice::Cron => SchedulerKind::Cron,
         SchedulerChoice::Embedded => SchedulerKind::Embedded,
         SchedulerChoice::Auto => recorded.unwrap_or(SchedulerKind::Systemd),
     };
@@ -110,13 +112,8 @@ fn compare(
     let plan = loaded.plan.clone();
     let path = host.canonical(path).unwrap_or_else(|_| path.to_path_buf());
     let origin = PlanOrigin { path, sha256: loaded.digest };
-    let maker = JobMaker {
-        plan: &plan,
-        places: &places,
-        binary: facts.host.binary.path.clone(),
-        home: facts.host.home.clone(),
-    };
-    let jobs = wanted_jobs(&maker, kind);
+    let maker = JobMaker::new(&plan, &places, kind, &facts.host);
+    let jobs = wanted_jobs(&maker);
     let text = install_text(&plan, &origin);
     let others = super::installed::others(host, &facts, &plan.name);
     let world = World {
@@ -179,8 +176,17 @@ pub fn start_job(
     let scheduler = schedulers::scheduler(kind, &loaded.places);
     let name = JobName::Set(set.clone());
     let limit = loaded.plan.time_limit(declaration).duration().saturating_add(TRIAL_SLACK);
-    listener(Event::Phase(format!("starting {name}")));
+    listener(Event::Phase(match kind {
+        SchedulerKind::Cron => format!("waiting for cron to start {name} at the turn of a minute"),
+        SchedulerKind::Systemd | SchedulerKind::Launchd | SchedulerKind::Embedded => {
+            format!("starting {name}")
+        }
+    }));
+    let state = &loaded.places.state;
+    super::request::make(host, state, set)?;
     let outcome = scheduler.start_and_wait(host, &name, limit, &mut || listener(Event::Tick));
+    // Where the job did not even begin, the next scheduled one is not to answer for it.
+    let _answered = super::request::take(host, state, set);
     Ok(match outcome.map_err(|error| job_trouble(&name, &error))? {
         JobOutcome::Exited(0) => Ok(()),
         JobOutcome::Exited(status) => {

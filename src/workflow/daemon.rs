@@ -91,14 +91,12 @@ fn read_runs(host: &dyn Host, path: &Path) -> BTreeMap<String, Timestamp> {
     host.read(path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
 }
 
-fn next_after(job: &EmbeddedJob, now: Timestamp) -> Option<Timestamp> {
-    let (schedule, zone) = job.schedule.as_ref()?;
-    schedule.next_after(&zone.zone(), now)
+fn next_start(job: &EmbeddedJob, now: Timestamp) -> Option<Timestamp> {
+    job.calendar.as_ref()?.next_start(now)
 }
 
 fn previous(job: &EmbeddedJob, now: Timestamp) -> Option<Timestamp> {
-    let (schedule, zone) = job.schedule.as_ref()?;
-    schedule.previous(&zone.zone(), now)
+    job.calendar.as_ref()?.previous(now)
 }
 
 impl Daemon<'_> {
@@ -138,7 +136,7 @@ impl Daemon<'_> {
             let same = self.loaded.remove(&name).filter(|before| before.job.digest == job.digest);
             let entry = same.unwrap_or_else(|| {
                 let missed = self.missed(&name, &job, now);
-                let next = if missed { Some(now) } else { next_after(&job, now) };
+                let next = if missed { Some(now) } else { next_start(&job, now) };
                 Loaded { job, next }
             });
             loaded.insert(name, entry);
@@ -184,7 +182,7 @@ impl Daemon<'_> {
         (self.listener)(said);
         let now = self.host.now();
         if let Some(loaded) = self.loaded.get_mut(name) {
-            loaded.next = next_after(&loaded.job, now);
+            loaded.next = next_start(&loaded.job, now);
         }
         Ok(())
     }
@@ -204,6 +202,7 @@ impl Daemon<'_> {
         let next = self.loaded.iter().filter_map(|(name, loaded)| Some((name.clone(), loaded.next?)));
         let facts = DaemonFacts {
             pid: std::process::id(),
+            bkp_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
             holds_lock: true,
             started_at: self.started_at,
             beat_at: self.host.now(),

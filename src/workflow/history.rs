@@ -3,7 +3,7 @@
 use crate::declared::{DestinationDeclaration, DestinationName, NodeName, Plan, SetName};
 use crate::destinations::{self, Access, Destination, DestinationError};
 use crate::diagnostic::Diagnostic;
-use crate::format::{Digest, Layout, Manifest, ManifestError, ProofRecord, SnapshotId};
+use crate::format::{Digest, Layout, Level, Manifest, ManifestError, ProofRecord, SnapshotId};
 use crate::host::Host;
 use crate::observed::{ObjectsState, SealedFacts, SnapshotFacts, SnapshotState};
 use crate::pipeline;
@@ -31,6 +31,9 @@ pub struct Copy {
     /// The set under whose name it lies.
     pub stored_as: SetName,
 }
+
+/// Snapshots before the newest complete one that are looked into, at most, for the last drill.
+const LOOK_BACK_MAX: usize = 50;
 
 /// How far a snapshot is looked into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,7 +170,8 @@ impl Site {
         Ok((state, proofs))
     }
 
-    /// All of a set's snapshots by name, with the newest complete one looked into: what `plan` needs.
+    /// All of a set's snapshots by name, with the newest complete one looked into, and those before it as far as the
+    /// newest that was drilled: what `plan` needs.
     pub fn newest_looked_into(
         &self,
         set: &SetName,
@@ -175,9 +179,9 @@ impl Site {
     ) -> Result<Vec<SnapshotFacts>, DestinationError> {
         let copies = self.copies(set, moved)?;
         let mut facts: Vec<SnapshotFacts> = Vec::with_capacity(copies.len());
-        let mut found = false;
+        let (mut found, mut drilled, mut looked_back) = (false, false, 0);
         for copy in copies.iter().rev() {
-            if found {
+            if found && (drilled || looked_back >= LOOK_BACK_MAX) {
                 facts.push(SnapshotFacts {
                     id: copy.id,
                     stored_as: copy.stored_as.clone(),
@@ -186,7 +190,11 @@ impl Site {
                 continue;
             }
             let seen = self.look(copy, Depth::Objects)?;
-            found = matches!(&seen.state, SnapshotState::Sealed(sealed) if sealed.manifest.complete);
+            looked_back += usize::from(found);
+            if let SnapshotState::Sealed(sealed) = &seen.state {
+                found |= sealed.manifest.complete;
+                drilled |= sealed.proofs.iter().any(|proof| proof.level == Level::Restored);
+            }
             facts.push(seen);
         }
         facts.reverse();

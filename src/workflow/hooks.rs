@@ -1,9 +1,9 @@
 //! Programs that run before and after a backup. What `after` undoes is undone even after a kill.
 
-use super::WorkflowError;
+use super::{WorkflowError, signal};
 use crate::declared::{Hook, SetDeclaration, SetName};
 use crate::diagnostic::Diagnostic;
-use crate::host::{Command, Host};
+use crate::host::{Command, Host, pulse};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -40,6 +40,7 @@ impl Hooks<'_> {
         command.env = self.variables.clone();
         command.env.insert("BKP_SET".into(), self.name.as_str().into());
         let line = command.display();
+        let _it_has_its_own_limit = pulse::Excuse::begin();
         let output = self.host.run(&command).map_err(|error| {
             self.trouble(what, format!("`{line}`: {error}"))
                 .fix("check that the program is installed and on the job's PATH")
@@ -76,6 +77,10 @@ impl Hooks<'_> {
     pub fn after(&self) -> Vec<Diagnostic> {
         let mut failures: Vec<Diagnostic> =
             self.set.after.iter().filter_map(|hook| self.run_one("after", hook).err()).collect();
+        if !failures.is_empty() && signal::told_to_end() {
+            // They may have been cut short: the next run owes them still.
+            return failures;
+        }
         if let Err(error) = self.host.remove_file(&self.pending())
             && error.kind() != std::io::ErrorKind::NotFound
         {

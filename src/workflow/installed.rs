@@ -145,7 +145,7 @@ impl InstalledSets {
                     .why(all)
                     .fix(format!("run `bkp validate {}`", path.display()))
             })?;
-            let scope = places::scope_of(host, &loaded.plan)?;
+            let scope = places::scope_of_handed(host, &loaded.plan, state_dir)?;
             let places = places::places(host, scope, state_dir);
             return Ok(Self {
                 plans: vec![LoadedPlan { plan: loaded.plan, places, path: path.to_path_buf() }],
@@ -179,7 +179,9 @@ impl InstalledSets {
                 Diagnostic::new("installed plan not readable", path.display().to_string())
                     .why(error.to_string())
             })?;
-            plans.push(LoadedPlan { plan: plan_of_text(host, &path, &text)?, places: places.clone(), path });
+            let plan = plan_of_text(host, &path, &text)?;
+            let places = super::runner::as_seen_by(host, &plan, &places);
+            plans.push(LoadedPlan { plan, places, path });
         }
         Ok(plans)
     }

@@ -1,10 +1,11 @@
 //! From a plan to the jobs it wants: one for each set, and the audit's.
 
 use super::places::{installed_plan, job_plan, trial_plan};
+use super::runner;
 use crate::decide::WantedJob;
-use crate::declared::{self, DestinationKind, Plan, SecretRef, SetName, Span};
+use crate::declared::{self, Calendar, DestinationKind, IoClass, JobPolicy, Plan, SecretRef, SetName, Span};
 use crate::format::Digest;
-use crate::observed::{JobName, SchedulerKind};
+use crate::observed::{HostFacts, JobName, Observed, SchedulerKind};
 use crate::schedulers::{self, Job, Places};
 use crate::sources;
 use std::collections::BTreeMap;
@@ -17,18 +18,27 @@ const AUDIT_LIMIT_SECONDS: u64 = 3600;
 
 /// Makes the jobs of one plan on one host.
 pub struct JobMaker<'a> {
-    /// The plan.
-    pub plan: &'a Plan,
-    /// Its folders.
-    pub places: &'a Places,
-    /// The binary that jobs run.
-    pub binary: PathBuf,
-    /// Home of the user that they run as.
-    pub home: PathBuf,
+    plan: &'a Plan,
+    places: &'a Places,
+    kind: SchedulerKind,
+    host: &'a HostFacts,
 }
 
-impl JobMaker<'_> {
-    fn job(&self, name: JobName, set_digest: Digest, argv: Vec<String>, time_limit: Span) -> Job {
+impl<'a> JobMaker<'a> {
+    /// For a plan, its folders, what starts its jobs, and the host that they run on.
+    pub fn new(plan: &'a Plan, places: &'a Places, kind: SchedulerKind, host: &'a HostFacts) -> Self {
+        Self { plan, places, kind, host }
+    }
+
+    /// A job with what all of them have; `state` is the folder that it writes to.
+    fn job(
+        &self,
+        name: JobName,
+        set_digest: Digest,
+        argv: Vec<String>,
+        time_limit: Span,
+        state: PathBuf,
+    ) -> Job {
         Job {
             name,
             plan: self.plan.name.clone(),
@@ -36,21 +46,26 @@ impl JobMaker<'_> {
             set_digest,
             argv,
             search_path: SEARCH_PATH.to_owned(),
-            home: self.home.clone(),
-            schedule: None,
+            home: self.host.home.clone(),
+            calendar: None,
+            host_zone: self.host.time_zone.clone(),
+            run_as: None,
+            memory_limit: None,
+            nice: JobPolicy::NICE_DEFAULT,
+            io_class: IoClass::default(),
             time_limit,
-            writable: vec![self.places.state.clone()],
-            readable: vec![self.places.config.clone(), self.binary.clone()],
+            writable: vec![state],
+            readable: vec![self.places.config.clone(), self.host.binary.path.clone()],
             runs_programs: false,
             credentials: BTreeMap::new(),
         }
     }
 
-    fn argv(&self, words: &[&str], plan: &Path, trigger: Option<&str>) -> Vec<String> {
-        let mut argv = vec![self.binary.display().to_string()];
+    fn argv(&self, words: &[&str], plan: &Path, state: &Path, trigger: Option<&str>) -> Vec<String> {
+        let mut argv = vec![self.host.binary.path.display().to_string()];
         argv.extend(words.iter().map(|word| (*word).to_owned()));
         argv.extend(["--plan".to_owned(), plan.display().to_string()]);
-        argv.extend(["--state-dir".to_owned(), self.places.state.display().to_string()]);
+        argv.extend(["--state-dir".to_owned(), state.display().to_string()]);
         argv.extend(trigger.into_iter().flat_map(|trigger| ["--trigger".to_owned(), trigger.to_owned()]));
         argv
     }
@@ -60,8 +75,21 @@ impl JobMaker<'_> {
         let plan = job_plan(self.places, &self.plan.name, set);
         let mut job = self.of_set(JobName::Set(set.clone()), set, &plan, "schedule")?;
         let declaration = self.plan.sets.get(set)?;
-        job.schedule = Some((self.plan.schedule(declaration), self.plan.timezone(declaration)));
+        let calendar = self.plan.calendar(declaration);
+        if self.asks_whether_due(&calendar) {
+            job.argv.push("--if-due".to_owned());
+        }
+        job.calendar = Some(calendar);
         Some(job)
+    }
+
+    /// Whether the job is started at times when no run may be due. launchd and cron know the host's clock alone, and
+    /// start it after a reboot too.
+    fn asks_whether_due(&self, calendar: &Calendar) -> bool {
+        match self.kind {
+            SchedulerKind::Launchd | SchedulerKind::Cron => true,
+            SchedulerKind::Systemd | SchedulerKind::Embedded => calendar.needs_due_check(),
+        }
     }
 
     /// The same job under its trial name, with its own copy of the plan and no timer.
@@ -74,9 +102,20 @@ impl JobMaker<'_> {
         let declaration = self.plan.sets.get(set)?;
         let only = self.plan.only(set)?;
         let digest = declared::set_digest(self.plan, set)?;
-        let argv = self.argv(&["run", set.as_str()], plan, Some(trigger));
-        let mut job = self.job(name, digest, argv, self.plan.time_limit(declaration));
+        let state = runner::places_of(self.plan, set, self.places).state;
+        let argv = self.argv(&["run", set.as_str()], plan, &state, Some(trigger));
+        let mut job = self.job(name, digest, argv, self.plan.time_limit(declaration), state);
         add_destinations(&only, &mut job);
+        let policy = self.plan.job_policy(declaration);
+        if let Some(user) = runner::named(&policy, self.places.scope) {
+            // Where nothing is known of the user the set is blocked, and no job is installed.
+            let known = self.host.users.get(user).and_then(Observed::present);
+            job.home = known.map_or_else(|| PathBuf::from("/"), |user| user.home.clone());
+            job.run_as = Some(user.clone());
+        }
+        job.memory_limit = policy.memory_limit;
+        job.nice = policy.nice();
+        job.io_class = policy.io_class();
         let source = sources::source(set, &declaration.source);
         job.writable.extend(source.writable_paths());
         job.readable.extend(source.paths());
@@ -98,11 +137,12 @@ impl JobMaker<'_> {
     /// The audit's job; none when the plan wants none.
     pub fn audit(&self) -> Option<Job> {
         let audit = self.plan.audit.as_ref()?;
-        let argv = self.argv(&["audit"], &installed_plan(self.places, &self.plan.name), None);
+        let state = self.places.state.clone();
+        let argv = self.argv(&["audit"], &installed_plan(self.places, &self.plan.name), &state, None);
         let digest = Digest::of(format!("{}", audit.schedule).as_bytes());
         let name = JobName::Audit(self.plan.name.clone());
-        let mut job = self.job(name, digest, argv, Span::from_seconds(AUDIT_LIMIT_SECONDS));
-        job.schedule = Some((audit.schedule.clone(), self.plan.default_timezone()));
+        let mut job = self.job(name, digest, argv, Span::from_seconds(AUDIT_LIMIT_SECONDS), state);
+        job.calendar = Some(Calendar::plain(audit.schedule.clone(), self.plan.default_timezone()));
         job.readable
             .extend(self.plan.sets.iter().flat_map(|(name, set)| sources::source(name, &set.source).paths()));
         add_destinations(self.plan, &mut job);
@@ -131,8 +171,8 @@ fn plan_copy(maker: &JobMaker<'_>, name: &JobName) -> Option<(PathBuf, String)> 
 }
 
 /// The jobs as `decide` wants them: data, with their rendered files.
-pub fn wanted_jobs(maker: &JobMaker<'_>, kind: SchedulerKind) -> Vec<WantedJob> {
-    let scheduler = schedulers::scheduler(kind, maker.places);
+pub fn wanted_jobs(maker: &JobMaker<'_>) -> Vec<WantedJob> {
+    let scheduler = schedulers::scheduler(maker.kind, maker.places);
     let files = |job: &Job| {
         let rendered = scheduler.render(job).into_iter().map(|file| (file.path, file.text));
         rendered.chain(plan_copy(maker, &job.name)).collect()
@@ -142,7 +182,7 @@ pub fn wanted_jobs(maker: &JobMaker<'_>, kind: SchedulerKind) -> Vec<WantedJob> 
             JobName::Set(set) | JobName::Trial(set) => Some(set.clone()),
             JobName::Audit(_) => None,
         },
-        scheduler: kind,
+        scheduler: maker.kind,
         scope: job.scope,
         set_digest: job.set_digest,
         argv: job.argv.clone(),

@@ -7,6 +7,7 @@ use crate::diagnostic::Diagnostic;
 use crate::format::SnapshotId;
 use crate::host::Host;
 use crate::observed::{Fact, JournalEntry, JournalEvent, JournalFacts, Observed};
+use jiff::Timestamp;
 use serde::Deserialize;
 use std::borrow::Cow;
 use std::io;
@@ -75,6 +76,7 @@ pub fn remembers(
             | JournalEvent::Started { .. }
             | JournalEvent::Finished { .. }
             | JournalEvent::Skipped { .. }
+            | JournalEvent::Held { .. }
             | JournalEvent::Proved { .. } => {}
         }
     }
@@ -104,6 +106,23 @@ pub fn of_set(host: &dyn Host, state: &Path, set: &SetName) -> Result<Vec<Journa
             .fix("mend the file, or move it away: bkp then begins a new one, and audit says so")
             .into()),
     }
+}
+
+/// The run that a set's entries show begun and not ended: when it began, and its snapshot's name.
+pub fn open_run(entries: &[JournalEntry]) -> Option<(Timestamp, SnapshotId)> {
+    let mut open = None;
+    for entry in entries {
+        match &entry.event {
+            JournalEvent::Started { snapshot, .. } => open = Some((entry.at, *snapshot)),
+            JournalEvent::Finished { .. } => open = None,
+            JournalEvent::Sealed { .. }
+            | JournalEvent::Skipped { .. }
+            | JournalEvent::Held { .. }
+            | JournalEvent::Removing { .. }
+            | JournalEvent::Proved { .. } => {}
+        }
+    }
+    open
 }
 
 fn not_readable(path: &Path, error: &io::Error) -> Diagnostic {

@@ -1,11 +1,11 @@
 //! Locks held by the kernel: they end with the process that holds them, so none is ever stale.
 #![expect(clippy::disallowed_methods, reason = "a kernel lock lives exactly as long as its open file")]
 
-use super::{WorkflowError, signal};
+use super::{WorkflowError, runner, signal};
 use crate::declared::SetName;
 use crate::diagnostic::Diagnostic;
 use crate::format::SnapshotId;
-use crate::host::{Host, pause};
+use crate::host::{Host, open_anothers, pause};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -22,10 +22,50 @@ pub struct Lock {
 }
 
 fn open(host: &dyn Host, path: &Path) -> io::Result<File> {
+    if let Some(file) = open_as_root(host, path) {
+        return file;
+    }
     if let Some(folder) = path.parent() {
         host.create_dir_all(folder, 0o700)?;
     }
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+}
+
+/// Opens a lock below the state folder of a user, for root; none where it is root's own.
+fn open_as_root(host: &dyn Host, path: &Path) -> Option<io::Result<File>> {
+    let folder = path.parent()?;
+    let state = folder.parent()?;
+    let anothers = host.user().is_root() && host.link_status(state).is_ok_and(|status| status.uid != 0);
+    let (folder, name) = (folder.file_name()?, path.file_name()?);
+    anothers.then(|| open_anothers(state, folder, name))
+}
+
+/// Makes a place for runs that every user of the host can take.
+pub fn make_place(slots: &Path, number: u32) -> io::Result<()> {
+    let path = place_path(slots, number);
+    let file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o644).open(path)?;
+    // The umask may have taken bits away.
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
+}
+
+fn place_path(slots: &Path, number: u32) -> PathBuf {
+    slots.join(format!("place.{number}"))
+}
+
+/// Takes a place for runs; none while another process has it. A lock needs no right to write (flock(2)), so root's
+/// places can be everybody's.
+fn take_place(host: &dyn Host, path: &Path) -> io::Result<Option<Lock>> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return process(host, path),
+        Err(error) => return Err(error),
+    };
+    match file.try_lock() {
+        Ok(()) => Ok(Some(Lock { _file: file })),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
 }
 
 fn trouble(path: &Path, error: &io::Error) -> WorkflowError {
@@ -78,12 +118,12 @@ pub fn place(
     waiting: &dyn Fn(),
     given_up: &dyn Fn() -> bool,
 ) -> Result<Option<Lock>, WorkflowError> {
+    let slots = runner::slots(host, state);
     let mut told = false;
     loop {
         for number in 0..count {
-            // No set's name has a dot.
-            let path = state.join("locks").join(format!("place.{number}"));
-            if let Some(lock) = process(host, &path).map_err(|error| trouble(&path, &error))? {
+            let path = place_path(&slots, number);
+            if let Some(lock) = take_place(host, &path).map_err(|error| trouble(&path, &error))? {
                 return Ok(Some(lock));
             }
         }
@@ -184,5 +224,29 @@ pub fn folder(path: &Path) -> io::Result<Option<File>> {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::RealHost;
+
+    #[test]
+    fn users_share_their_places_and_cannot_hold_up_roots() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (root, user) = (folder.path().to_path_buf(), folder.path().join("users/app"));
+        let host = RealHost::new();
+        let slots = root.join("slots");
+        host.create_dir_all(&slots, 0o755).expect("a folder");
+        make_place(&slots, 0).expect("a place");
+        let told = std::cell::Cell::new(false);
+        let take =
+            |state: &Path| place(&host, state, 1, &|| told.set(true), &|| true).expect("a place or none");
+        let held = take(&user);
+        assert!(held.is_some() && take(&user).is_none() && take(&folder.path().join("users/web")).is_none());
+        assert!(take(&root).is_some());
+        drop(held);
+        assert!(take(&user).is_some());
     }
 }

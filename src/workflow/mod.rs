@@ -3,6 +3,7 @@
 //! Decisions are `decide`'s, bytes are `pipeline`'s; what stands here is the order of things. Nothing here prints.
 
 pub mod apply;
+pub mod condition;
 pub mod daemon;
 pub mod delete;
 pub mod drill;
@@ -19,8 +20,10 @@ pub mod observe;
 pub mod pause;
 mod places;
 pub mod prune;
+mod request;
 pub mod restore;
 pub mod run;
+pub mod runner;
 pub mod saved;
 mod scratch;
 mod secrets;
@@ -28,6 +31,7 @@ pub mod signal;
 pub mod survey;
 pub mod uninstall;
 pub mod verify;
+mod watchdog;
 
 pub use error::WorkflowError;
 pub use history::{Copy, Depth, Site};

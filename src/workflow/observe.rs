@@ -1,21 +1,26 @@
 //! The host and the destinations looked at, and written down as facts. Nothing here changes anything.
 
+mod source;
+
+pub use source::{Secrets, of_this_user};
+
 use super::history::{Copy, Depth, Site, node_of};
 use super::jobs::SEARCH_PATH;
-use super::run::session_identity;
-use super::{WorkflowError, installed, journal};
-use crate::declared::{DestinationDeclaration, DestinationName, Plan, SecretRef, SetDeclaration, SetName};
+use super::{WorkflowError, installed, journal, runner};
+use crate::declared::{
+    DestinationDeclaration, DestinationName, Plan, SecretRef, SetName, TimeZoneName, UserName,
+};
 use crate::destinations::{Access, DestinationError};
 use crate::diagnostic::Diagnostic;
-use crate::host::{FileKind, Host};
+use crate::host::{FileKind, Host, account};
 use crate::observed::{
     BinaryFacts, DaemonFacts, DestinationFacts, Fact, Facts, HostFacts, InstalledFile, InstalledJob, JobName,
-    Observed, PathFacts, RequirementFacts, SchedulerFacts, SchedulerKind, SnapshotFacts, SnapshotState,
-    SourceFacts,
+    JournalFacts, Observed, PathFacts, SchedulerFacts, SchedulerKind, SnapshotFacts, SnapshotState,
+    UserFacts,
 };
 use crate::schedulers::{self, Places};
 use crate::sources;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -40,7 +45,8 @@ pub fn observe(
     let observed_at = host.now();
     let jobs = jobs(host, plan, places, kind);
     let orphans = orphans(plan, &jobs);
-    let sources = plan.sets.iter().map(|(name, set)| (name.clone(), source(host, name, set))).collect();
+    let looker = source::Looker { host, plan, places, kind };
+    let sources = plan.sets.keys().filter_map(|name| Some((name.clone(), looker.look(name)?))).collect();
     let destinations: BTreeMap<_, _> = plan
         .destinations
         .iter()
@@ -48,18 +54,19 @@ pub fn observe(
             (name.clone(), destination(host, plan, (name, declaration), scope, &orphans))
         })
         .collect();
-    let journal = journal_needed(scope, destinations.values()).then(|| journal::read(host, &places.state));
+    let journal = journal_needed(scope, destinations.values()).then(|| journals(host, plan, places));
     let paths = paths(host, plan, places, &jobs);
     Ok(Facts {
         format: Facts::FORMAT,
         observed_at,
         bkp_version: env!("CARGO_PKG_VERSION").to_owned(),
-        host: host_facts(host)?,
+        host: host_facts(host, plan)?,
         schedulers: BTreeMap::from([(kind, jobs)]),
         plans: installed::observe(host, places)?,
         sources,
         destinations,
         discovered: discovered(host, plan),
+        foreign: foreign(host, plan, places, scope),
         paths,
         journal,
         daemon: (kind == SchedulerKind::Embedded).then(|| daemon(host, places)),
@@ -78,7 +85,7 @@ fn journal_needed<'a>(
     scope == Scope::Everything || destinations.any(unprepared)
 }
 
-fn host_facts(host: &dyn Host) -> Result<HostFacts, WorkflowError> {
+fn host_facts(host: &dyn Host, plan: &Plan) -> Result<HostFacts, WorkflowError> {
     let binary = host
         .binary()
         .map_err(|error| Diagnostic::new("own binary not found", "bkp").why(error.to_string()))?;
@@ -94,8 +101,89 @@ fn host_facts(host: &dyn Host) -> Result<HostFacts, WorkflowError> {
         uid: user.uid,
         user: user.name,
         home: user.home,
+        time_zone: host.time_zone().and_then(|name| TimeZoneName::try_from(name).ok()),
+        users: users(host, plan),
         binary: BinaryFacts { in_build_folder: build, in_home, path: binary },
     })
+}
+
+/// The users that sets run as.
+fn users(host: &dyn Host, plan: &Plan) -> BTreeMap<UserName, Observed<UserFacts>> {
+    let named: BTreeSet<_> = plan.sets.values().filter_map(|set| plan.job_policy(set).run_as).collect();
+    let look = |user: UserName| {
+        let facts = match account(host, user.as_str()) {
+            Ok(Some(account)) => Observed::Present(UserFacts { uid: account.uid, home: account.home }),
+            Ok(None) => Observed::Absent,
+            Err(error) => Observed::Unknown(
+                Diagnostic::new("user could not be looked up", format!("`run_as: {user}`"))
+                    .why(error.to_string()),
+            ),
+        };
+        (user, facts)
+    };
+    named.into_iter().map(look).collect()
+}
+
+/// The journal of the scope, and those of the users that sets run as: in the order of time, each with its own sets
+/// alone, because a user can write anything into a journal.
+fn journals(host: &dyn Host, plan: &Plan, places: &Places) -> Fact<JournalFacts> {
+    let mut all = journal::read(host, &places.state);
+    let mut by_state: BTreeMap<PathBuf, BTreeSet<SetName>> = BTreeMap::new();
+    for set in plan.sets.keys() {
+        let state = runner::places_of(plan, set, places).state;
+        by_state.entry(state).or_default().insert(set.clone());
+    }
+    let mut missing = BTreeMap::new();
+    for (state, sets) in by_state {
+        let path = journal::path(&state);
+        let one = if state == places.state { None } else { Some(of_user(host, plan, &state, &sets)) };
+        let observed = &one.as_ref().unwrap_or(&all).observed;
+        if matches!(observed, Observed::Absent) {
+            missing.extend(sets.into_iter().map(|set| (set, path.clone())));
+        }
+        all = match one {
+            Some(one) => merged(all, one),
+            None => all,
+        };
+    }
+    if let Observed::Present(facts) = &mut all.observed {
+        facts.missing = missing;
+    }
+    all
+}
+
+/// The journal of a user, as far as it speaks of that user's sets.
+fn of_user(host: &dyn Host, plan: &Plan, state: &Path, sets: &BTreeSet<SetName>) -> Fact<JournalFacts> {
+    let path = journal::path(state);
+    // A link or a pipe in its place would lead root elsewhere, or keep it waiting.
+    let strange = host.link_status(&path).is_ok_and(|status| status.kind != FileKind::File);
+    if strange {
+        let what = Diagnostic::new("journal not readable", path.display().to_string());
+        let observed = Observed::Unknown(what.why("it is no plain file"));
+        return Fact::new(host.now(), format!("stat {}", path.display()), observed);
+    }
+    let mut fact = journal::read(host, state);
+    if let Observed::Present(facts) = &mut fact.observed {
+        facts.entries.retain(|entry| sets.contains(plan.moved.get(&entry.set).unwrap_or(&entry.set)));
+    }
+    fact
+}
+
+fn merged(one: Fact<JournalFacts>, other: Fact<JournalFacts>) -> Fact<JournalFacts> {
+    let observed = match (one.observed, other.observed) {
+        (unknown @ Observed::Unknown(_), _) | (_, unknown @ Observed::Unknown(_)) => unknown,
+        (Observed::Absent, rest) | (rest, Observed::Absent) => rest,
+        (Observed::Present(mut one), Observed::Present(mut other)) => {
+            // Two damaged journals are told one after the other.
+            if one.damaged_lines.is_empty() && !other.damaged_lines.is_empty() {
+                (one.path, one.damaged_lines) = (other.path, other.damaged_lines);
+            }
+            one.entries.append(&mut other.entries);
+            one.entries.sort_by_key(|entry| entry.at);
+            Observed::Present(one)
+        }
+    };
+    Fact::new(one.at, format!("{}; {}", one.how, other.how), observed)
 }
 
 fn jobs(host: &dyn Host, plan: &Plan, places: &Places, kind: SchedulerKind) -> Fact<SchedulerFacts> {
@@ -148,54 +236,6 @@ fn plan_copy(
             Err(Diagnostic::new("plan of a job not readable", path.display().to_string())
                 .why(error.to_string()))
         }
-    }
-}
-
-fn source(host: &dyn Host, name: &SetName, set: &SetDeclaration) -> Fact<SourceFacts> {
-    let source = sources::source(name, &set.source);
-    let mut requirements = source.requirements(host);
-    requirements
-        .extend(set.before.iter().chain(&set.after).filter_map(|hook| Some(tool(host, hook.first()?))));
-    requirements.extend(set.secrets.iter().filter_map(|(name, reference)| secret(host, name, reference)));
-    let devices =
-        source.paths().iter().filter_map(|path| host.status(path).ok()).map(|status| status.device).collect();
-    let facts = SourceFacts {
-        members: source.observe(host),
-        requirements,
-        identity: session_identity(host, &*source),
-        devices,
-    };
-    Fact::new(
-        host.now(),
-        format!("paths of set `{name}` looked at as user {}", host.user().name),
-        Observed::Present(facts),
-    )
-}
-
-/// A hook's or a secret command's program under the job's PATH.
-fn tool(host: &dyn Host, program: &str) -> RequirementFacts {
-    let found = host.find_tool(program, SEARCH_PATH).is_some();
-    let unmet = (!found).then(|| {
-        Diagnostic::new("tool missing", format!("`{program}` is not on the job's PATH"))
-            .why(format!("PATH={SEARCH_PATH}"))
-            .fix(format!("install `{program}`, or take it out of the plan file"))
-    });
-    RequirementFacts { kind: "tool".into(), object: program.to_owned(), unmet }
-}
-
-fn secret(host: &dyn Host, name: &str, reference: &SecretRef) -> Option<RequirementFacts> {
-    match reference {
-        SecretRef::File(path) => {
-            let unmet = host.may_read(path).err().map(|error| {
-                Diagnostic::new("secret not readable", format!("secret `{name}` at {}", path.display()))
-                    .why(error.to_string())
-                    .fix(format!("write it to {} with mode 0600", path.display()))
-            });
-            Some(RequirementFacts { kind: "secret".into(), object: path.display().to_string(), unmet })
-        }
-        SecretRef::Command(argv) => Some(tool(host, argv.first()?)),
-        // Only a run in the job's environment can show these.
-        SecretRef::Credential(_) | SecretRef::Env(_) => None,
     }
 }
 
@@ -270,6 +310,23 @@ fn discovered(host: &dyn Host, plan: &Plan) -> BTreeMap<String, Fact<Vec<crate::
             (place, fact)
         })
         .collect()
+}
+
+/// Backups that are not bkp's: for the plan's reader alone, since they are no finding.
+fn foreign(
+    host: &dyn Host,
+    plan: &Plan,
+    places: &Places,
+    scope: Scope,
+) -> BTreeMap<String, Fact<Vec<crate::observed::ForeignBackup>>> {
+    match scope {
+        Scope::Newest => {
+            let mut folders = schedulers::default_script_folders(host);
+            folders.extend(plan.discover.scripts.iter().cloned());
+            schedulers::observe_foreign(host, places, &folders)
+        }
+        Scope::Everything => BTreeMap::new(),
+    }
 }
 
 fn paths(host: &dyn Host, plan: &Plan, places: &Places, jobs: &Fact<SchedulerFacts>) -> Vec<Fact<PathFacts>> {

@@ -8,6 +8,18 @@ use crate::observed::SchedulerKind;
 use crate::schedulers::{self, Places};
 use std::path::{Path, PathBuf};
 
+/// Whose jobs those of a plan file are that a command was handed, perhaps by a job that runs as a user.
+pub fn scope_of_handed(
+    host: &dyn Host,
+    plan: &Plan,
+    state_dir: Option<&Path>,
+) -> Result<Scope, WorkflowError> {
+    if super::runner::works_for_system(host, plan, state_dir) {
+        return Ok(Scope::System);
+    }
+    scope_of(host, plan)
+}
+
 /// Whose jobs a plan's are: as declared, else the system's for root and the user's for anyone else.
 pub fn scope_of(host: &dyn Host, plan: &Plan) -> Result<Scope, WorkflowError> {
     let root = host.user().is_root();
@@ -48,15 +60,30 @@ pub fn places_of(scope: Scope, home: &Path, state_dir: Option<&Path>) -> Places 
             (home.join(".config/bkp"), home.join(".local/state/bkp"), home.join(".config/systemd/user"))
         }
     };
-    Places { scope, config, state: state_dir.map_or(state, Path::to_path_buf), units }
+    let agents = match scope {
+        Scope::System => "/Library/LaunchDaemons".into(),
+        Scope::User => home.join("Library/LaunchAgents"),
+    };
+    Places {
+        agents,
+        cron: "/etc/cron.d".into(),
+        scope,
+        config,
+        state: state_dir.map_or(state, Path::to_path_buf),
+        units,
+    }
 }
 
 /// What starts a plan's jobs on this host.
 pub fn scheduler_kind(host: &dyn Host, plan: &Plan, scope: Scope) -> SchedulerKind {
     match plan.scheduler {
         SchedulerChoice::Systemd => SchedulerKind::Systemd,
+        SchedulerChoice::Launchd => SchedulerKind::Launchd,
+        SchedulerChoice::Cron => SchedulerKind::Cron,
         SchedulerChoice::Embedded => SchedulerKind::Embedded,
         SchedulerChoice::Auto if schedulers::systemd_runs(host, scope) => SchedulerKind::Systemd,
+        SchedulerChoice::Auto if schedulers::launchd_runs(host) => SchedulerKind::Launchd,
+        SchedulerChoice::Auto if schedulers::cron_runs(host, scope) => SchedulerKind::Cron,
         SchedulerChoice::Auto => SchedulerKind::Embedded,
     }
 }

@@ -132,6 +132,7 @@ pub fn clear_leftovers(
                 | JournalEvent::Sealed { .. }
                 | JournalEvent::Finished { .. }
                 | JournalEvent::Skipped { .. }
+                | JournalEvent::Held { .. }
                 | JournalEvent::Proved { .. } => {}
             }
         }

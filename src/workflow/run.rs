@@ -3,14 +3,17 @@
 //! Nothing here may seal a snapshot that was not read back, remove one before its successor is verified, or leave
 //! without saying what happened.
 
+mod arrival;
 mod members;
 mod report;
 mod session;
 
 pub use report::{DestinationReport, MemberReport, RunReport};
 
+use super::condition::{self, Due};
 use super::event::{Event, Listener};
 use super::hooks::Hooks;
+use super::watchdog::Watch;
 use super::{LoadedPlan, WorkflowError, journal, lock, scratch::Scratch, secrets};
 use crate::declared::{Pause, Plan, SetDeclaration, SetName};
 use crate::diagnostic::Diagnostic;
@@ -21,6 +24,7 @@ use crate::observed::{JournalEvent, RunOutcome};
 use crate::schedulers::Places;
 use session::Session;
 pub use session::identity_of as session_identity;
+use std::path::Path;
 
 /// What a run is asked to do.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +42,8 @@ pub enum RunResult {
     Ran(Box<RunReport>),
     /// It is paused.
     Paused(Pause),
+    /// A condition of the plan keeps it from beginning now; in words.
+    Held(String),
     /// Another run holds the lock.
     Locked {
         /// Who.
@@ -66,10 +72,15 @@ pub fn run(
     let set = plan.sets.get(name).ok_or_else(|| {
         Diagnostic::new("unknown set", format!("plan `{}` declares no set `{name}`", plan.name))
     })?;
-    if request.trigger == Trigger::Schedule
-        && let Some(pause) = pause_in_force(host, loaded, name)
-    {
+    // Whoever asks for a run through its job waits for nothing, as by hand.
+    let requested = super::request::take(host, &places.state, name);
+    let by_scheduler = request.trigger == Trigger::Schedule && !requested;
+    if by_scheduler && let Some(pause) = pause_in_force(host, loaded, name) {
         return Ok(RunResult::Paused(pause));
+    }
+    if by_scheduler && let Some(reason) = condition::held(host, loaded, name) {
+        journal::write(host, &places.state, name, JournalEvent::Held { reason: reason.clone() })?;
+        return Ok(RunResult::Held(reason));
     }
     let _lock = match lock::set(host, &places.state, name, &format!("run {name}")) {
         Ok(lock) => lock,
@@ -81,10 +92,81 @@ pub fn run(
     };
     let waiting = || listener(Event::Phase("waiting for another set's run to end (`max_parallel`)".into()));
     let count = plan.max_parallel.unwrap_or(1);
-    let Some(_place) = lock::place(host, &places.state, count, &waiting, &super::signal::told_to_end)? else {
+    let patience = plan.time_limit(set).duration() / 2;
+    let began = std::time::Instant::now();
+    let given_up = || super::signal::told_to_end() || began.elapsed() > patience;
+    let place = lock::place(host, &places.state, count, &waiting, &given_up)?;
+    if super::signal::told_to_end() {
         return Err(Diagnostic::new("told to end", format!("set `{name}`: it had not begun")).into());
+    }
+    if place.is_none() {
+        // Whoever holds the places for so long does not keep others from being backed up.
+        listener(Event::Phase(format!(
+            "no place became free for {} s: beginning all the same",
+            patience.as_secs()
+        )));
+    }
+    let policy = plan.job_policy(set);
+    nice(policy.nice(), request.trigger);
+    let watch = Watch {
+        host,
+        state: &places.state,
+        set: name,
+        time_limit: plan.time_limit(set),
+        stall_limit: policy.stall_limit(),
+        listener,
     };
-    locked(host, plan, places, (name, set), request, listener).map(|report| RunResult::Ran(Box::new(report)))
+    let last = |reason: &str| hung(host, &places.state, name, reason);
+    let work = || locked(host, plan, places, (name, set), request, listener);
+    let report = watch.over(&last, work)?;
+    Ok(RunResult::Ran(Box::new(report)))
+}
+
+/// Whether a run is due, asked no longer than a run may stand still: a destination may not answer.
+pub fn due_under_watch(
+    host: &dyn Host,
+    loaded: &LoadedPlan,
+    name: &SetName,
+    trigger: Trigger,
+) -> Result<Due, WorkflowError> {
+    let (plan, state) = (&loaded.plan, &loaded.places.state);
+    let Some(set) = plan.sets.get(name) else { return Ok(Due::Yes) };
+    let limit = plan.job_policy(set).stall_limit();
+    let watch = Watch { host, state, set: name, time_limit: limit, stall_limit: limit, listener: &|_| () };
+    watch
+        .over(&|reason: &str| hung(host, state, name, reason), || condition::due(host, loaded, name, trigger))
+}
+
+/// Gives way to others, where the scheduler does not see to it: a scheduled run does, and its trial.
+fn nice(wanted: u8, trigger: Trigger) {
+    match trigger {
+        Trigger::Manual => {}
+        Trigger::Schedule | Trigger::Trial => {
+            let now = rustix::process::getpriority_process(None).unwrap_or(0);
+            if now < i32::from(wanted) {
+                // A run that does not give way is no worse a backup.
+                let _as_it_was = rustix::process::setpriority_process(None, i32::from(wanted));
+            }
+        }
+    }
+}
+
+/// What the journal is told of a run that cannot even be told to end.
+fn hung(host: &dyn Host, state: &Path, name: &SetName, reason: &str) -> JournalEvent {
+    let entries = journal::of_set(host, state, name).unwrap_or_default();
+    let highest = entries.iter().filter_map(|entry| entry.event.snapshot()).max();
+    let next = SnapshotId::new(host.now(), highest.map_or(1, |snapshot| snapshot.sequence() + 1));
+    let now = host.now();
+    // A run that hangs before its first line has no name yet, and must not be taken for the one before.
+    let (began, snapshot) = journal::open_run(&entries).unwrap_or((now, next));
+    JournalEvent::Finished {
+        snapshot,
+        outcome: RunOutcome::Failed,
+        read_bytes: 0,
+        stored_bytes: 0,
+        duration_milliseconds: u64::try_from(now.duration_since(began).as_millis()).unwrap_or(0),
+        reason: Some(format!("{reason}, and it did not come back from what it was doing")),
+    }
 }
 
 fn locked(
@@ -122,6 +204,10 @@ fn locked(
         report.failures.push(error.diagnostic());
     }
     report.failures.extend(hooks.after());
+    if let Some(reason) = super::signal::given_up() {
+        let what = format!("set `{name}`: {reason}");
+        report.failures.insert(0, Diagnostic::new("run given up", what).fix("see what it waited for"));
+    }
     report.finished_at = host.now();
     let event = JournalEvent::Finished {
         snapshot,
@@ -136,26 +222,6 @@ fn locked(
         report.failures.push(error.diagnostic());
     }
     Ok(report)
-}
-
-/// Whether a run was due since the newest complete snapshot, at any destination of the set.
-pub fn is_due(host: &dyn Host, loaded: &LoadedPlan, name: &SetName) -> Result<bool, WorkflowError> {
-    let plan = &loaded.plan;
-    let Some(set) = plan.sets.get(name) else { return Ok(true) };
-    let Some(due) = plan.schedule(set).previous(&plan.timezone(set).zone(), host.now()) else {
-        return Ok(false);
-    };
-    for site in super::look::sites(host, loaded, name, None, crate::destinations::Access::Look)? {
-        let history = site
-            .newest_looked_into(name, &plan.moved)
-            .map_err(|error| Diagnostic::from_error("destination not readable", &error))?;
-        let fresh =
-            super::history::newest_complete(&history).is_some_and(|(it, _)| it.id.started_at() >= due);
-        if !fresh {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 /// Notes in the journal that a job ended without saying so itself: the scheduler killed it, could not set up its
@@ -173,6 +239,7 @@ pub fn note_failure(host: &dyn Host, loaded: &LoadedPlan, name: &SetName) -> Res
         JournalEvent::Started { snapshot, .. } => Some(Last::Open(*snapshot)),
         JournalEvent::Sealed { .. }
         | JournalEvent::Skipped { .. }
+        | JournalEvent::Held { .. }
         | JournalEvent::Removing { .. }
         | JournalEvent::Proved { .. } => None,
     });
@@ -182,6 +249,7 @@ pub fn note_failure(host: &dyn Host, loaded: &LoadedPlan, name: &SetName) -> Res
             JournalEvent::Finished { .. }
             | JournalEvent::Sealed { .. }
             | JournalEvent::Skipped { .. }
+            | JournalEvent::Held { .. }
             | JournalEvent::Removing { .. }
             | JournalEvent::Proved { .. } => None,
         });

@@ -40,13 +40,8 @@ pub fn survey(host: &dyn Host, loaded: &LoadedPlan, scope: observe::Scope) -> Re
     let kind = scheduler_kind(host, &plan, loaded.places.scope);
     let facts = observe(host, &plan, &loaded.places, kind, scope)?;
     let jobs = {
-        let maker = JobMaker {
-            plan: &loaded.plan,
-            places: &loaded.places,
-            binary: facts.host.binary.path.clone(),
-            home: facts.host.home.clone(),
-        };
-        wanted_jobs(&maker, kind)
+        let maker = JobMaker::new(&loaded.plan, &loaded.places, kind, &facts.host);
+        wanted_jobs(&maker)
     };
     let others = installed::others(host, &facts, &plan.name);
     Ok(Survey { plan, facts, jobs, others })

@@ -60,8 +60,8 @@ impl Due {
         let prove = plan.prove(set, &site.name);
         let history = site.all_looked_into(name, &plan.moved, Depth::Objects)?;
         let now = host.now();
-        let schedule = plan.schedule(set);
-        let next = schedule.next_after(&plan.timezone(set).zone(), now).unwrap_or(now);
+        let calendar = plan.calendar(set);
+        let next = calendar.next_after(now).unwrap_or(now);
         let next = next.saturating_add(plan.grace(set).signed()).unwrap_or(next);
         // A proof goes with its snapshot: what retention is about to take, or was disproven, counts no more.
         let zone = plan.timezone(set).zone();
@@ -78,7 +78,7 @@ impl Due {
         let expires =
             |at: Timestamp| at.saturating_add(prove.restored_age_max().signed()).unwrap_or(at) <= next;
         let drill = trigger == Trigger::Trial || restored.is_none_or(expires);
-        Ok(Self { drill, read_again: share(&history, prove.intact_age_max(), schedule.period_min(), now) })
+        Ok(Self { drill, read_again: share(&history, prove.intact_age_max(), calendar.period_min(), now) })
     }
 }
 

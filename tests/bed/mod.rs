@@ -209,6 +209,10 @@ impl Host for Inside {
     fn env(&self, _name: &str) -> Option<String> {
         None
     }
+    fn time_zone(&self) -> Option<String> {
+        RealHost.time_zone()
+    }
+
     fn host_name(&self) -> String {
         self.sh("hostname").trim().to_owned()
     }

@@ -5,6 +5,7 @@
 #[path = "../bed/mod.rs"]
 mod bed;
 mod broken;
+mod conditions;
 mod hooks;
 mod killed;
 mod machine;
@@ -13,6 +14,7 @@ mod several;
 mod timers;
 mod trials;
 mod uninstalled;
+mod users;
 
 use bkp::host::Host;
 use machine::{Machine, until};

@@ -15,9 +15,8 @@ fn installed_timer_is_disabled_and_enabled_one_waits_with_a_next_elapse() {
     let timer = found.timer.clone().expect("a timer");
     assert!(timer.loaded && timer.active && timer.enablement == Enablement::Enabled);
     let next = timer.next_elapse.expect("a next elapse");
-    let zone = jiff::tz::TimeZone::UTC;
-    let (schedule, _) = job.schedule.clone().expect("a schedule");
-    let due = schedule.next_after(&zone, world.host.now()).expect("a next run");
+    let calendar = job.calendar.clone().expect("a calendar");
+    let due = calendar.next_after(world.host.now()).expect("a next run");
     let delay = next.duration_since(due).as_secs();
     assert!((0..=600).contains(&delay), "{next} is due at {due}");
     assert!(found.service.loaded && !found.service.masked && !found.service.running);
@@ -34,7 +33,8 @@ fn changed_schedule_reaches_a_timer_that_is_active() {
     let world = world();
     let mut job = world.healthy("moved");
     let before = world.timer(&job).next_elapse;
-    job.schedule = Some(("weekly sun 04:00".parse().expect("a schedule"), TimeZoneName::default()));
+    job.calendar =
+        Some(Calendar::plain("weekly sun 04:00".parse().expect("a schedule"), TimeZoneName::default()));
     world.install(&job);
     let timer = world.timer(&job);
     assert!(timer.active && timer.next_elapse.is_some() && timer.next_elapse != before);

@@ -8,7 +8,7 @@ mod started;
 mod users;
 
 use bed::{Bed, Inside};
-use bkp::declared::{Scope, SecretRef, Span, TimeZoneName};
+use bkp::declared::{Calendar, IoClass, Scope, SecretRef, Span, TimeZoneName};
 use bkp::format::Digest;
 use bkp::host::{Host, ReadOnlyHost, pause};
 use bkp::observed::{Enablement, InstalledJob, JobName, Observed, SchedulerFacts, SchedulerKind, TimerState};
@@ -44,12 +44,16 @@ impl World {
                 config: "/etc/bkp".into(),
                 state: "/var/lib/bkp".into(),
                 units: "/etc/systemd/system".into(),
+                agents: "/nowhere/agents".into(),
+                cron: "/nowhere/cron".into(),
             },
             Scope::User => Places {
                 scope,
                 config: home.join(".config/bkp"),
                 state: home.join(".local/state/bkp"),
                 units: home.join(".config/systemd/user"),
+                agents: "/nowhere/agents".into(),
+                cron: "/nowhere/cron".into(),
             },
         };
         Self { systemd: scheduler(SchedulerKind::Systemd, &places), host, places, _turn: turn }
@@ -67,7 +71,15 @@ impl World {
             argv: ["/bin/sh", "-c", script, &folder].map(str::to_owned).to_vec(),
             search_path: "/usr/bin:/bin".to_owned(),
             home: self.host.user().home,
-            schedule: Some(("daily 03:00".parse().expect("a schedule"), TimeZoneName::default())),
+            calendar: Some(Calendar::plain(
+                "daily 03:00".parse().expect("a schedule"),
+                TimeZoneName::default(),
+            )),
+            host_zone: Some(TimeZoneName::default()),
+            run_as: None,
+            memory_limit: None,
+            nice: 10,
+            io_class: IoClass::BestEffort,
             time_limit: Span::from_seconds(60),
             writable: vec![folder.into()],
             readable: vec!["/srv/data".into()],
@@ -78,7 +90,7 @@ impl World {
 
     fn trial(&self, set: &str, script: &str) -> Job {
         let name = JobName::Trial(set.parse().expect("a name"));
-        Job { name, schedule: None, ..self.job(set, script) }
+        Job { name, calendar: None, ..self.job(set, script) }
     }
 
     fn install(&self, job: &Job) {

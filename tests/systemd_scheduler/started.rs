@@ -97,7 +97,7 @@ fn condition_that_is_not_met_is_no_run() {
     let script = "echo ran >>\"$0/runs\"";
     for job in [world.trial("condition", script), world.job("condition", script)] {
         world.install(&job);
-        if job.schedule.is_some() {
+        if job.calendar.is_some() {
             world.enable(&job);
         }
         assert_eq!(world.start(&job), JobOutcome::Exited(0));
@@ -122,7 +122,7 @@ fn failure_that_a_setting_hides_is_not_taken_for_success() {
             world.host.sh(&format!(
                 "mkdir {folder}; printf '[Service]\\n{setting}\\n' >{folder}/c.conf; systemctl daemon-reload"
             ));
-            if job.schedule.is_some() {
+            if job.calendar.is_some() {
                 world.enable(&job);
             }
             assert_ne!(world.start(&job), JobOutcome::Exited(0), "{setting} {}", job.name);

@@ -20,7 +20,17 @@ pub(super) fn findings(world: &World<'_>) -> Vec<Finding> {
                 _ => wanted.name.to_string(),
             };
             let of_daemon = object == "bkp daemon";
-            let finding = Finding::new(fault.code, object, fault.evidence);
+            let mut finding = Finding::new(fault.code, object, fault.evidence);
+            // Why the scheduler could not be asked comes with what helps.
+            if let (Code::CouldNotLook, Seen::Unknown(diagnostic)) =
+                (fault.code, world.scheduler(wanted.scheduler))
+                && let Some(fix) = &diagnostic.fix
+            {
+                finding = finding.remedy(fix.clone());
+            }
+            if let Some(remedy) = of_cron(wanted.scheduler, fault.code) {
+                finding = finding.remedy(remedy);
+            }
             findings.push(match &wanted.set {
                 Some(set) if !of_daemon => finding.of(set),
                 Some(_) | None => finding,
@@ -62,6 +72,22 @@ pub(super) fn findings(world: &World<'_>) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// What mends a job of cron's, where the catalogue speaks of timers.
+fn of_cron(kind: SchedulerKind, code: Code) -> Option<&'static str> {
+    match (kind, code) {
+        (SchedulerKind::Cron, Code::TimerInactive) => Some(
+            "start the cron daemon and see that it starts at boot, such as by `systemctl enable --now cron`",
+        ),
+        (SchedulerKind::Cron, Code::TimerDisabled) => {
+            Some("run `bkp apply`: it takes the comment signs away")
+        }
+        (SchedulerKind::Cron, Code::TimerMissing) => Some(
+            "run `bkp apply`; cron reads only a file of root's that nobody else may write and nobody execute",
+        ),
+        _ => None,
+    }
 }
 
 /// Findings about the installed plan and the binary that it is run with.

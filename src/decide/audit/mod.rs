@@ -26,7 +26,7 @@ pub fn audit(world: &World<'_>) -> Vec<Finding> {
     findings.extend(sources::findings(world));
     findings.extend(destinations::findings(world, &rows));
     findings.extend(snapshots::findings(world, &history, &rows));
-    findings.extend(runs::findings(world, &history));
+    findings.extend(runs::findings(world, &history, &rows));
     findings.extend(security::findings(world));
     findings.extend(discovery(world));
     findings.sort();

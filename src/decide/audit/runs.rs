@@ -2,16 +2,24 @@
 
 use super::{could_not_look, not_looked};
 use crate::decide::age::ago;
+use crate::decide::coverage::{CoverageRow, LevelState};
 use crate::decide::finding::{Finding, FindingCode as Code};
 use crate::decide::history::History;
 use crate::decide::world::{Seen, World};
 use crate::declared::{SetDeclaration, SetName};
+use crate::format::{Level, SnapshotId, Trigger};
 use crate::observed::{JournalEntry, JournalEvent, RunOutcome};
+use jiff::Timestamp;
 
-pub(super) fn findings(world: &World<'_>, history: &History<'_>) -> Vec<Finding> {
-    let mut findings: Vec<_> = journal(world).into_iter().collect();
+pub(super) fn findings(world: &World<'_>, history: &History<'_>, rows: &[CoverageRow]) -> Vec<Finding> {
+    let mut findings: Vec<_> = journal(world).into_iter().chain(missing(world)).collect();
     for (name, set) in &world.plan.sets {
-        findings.extend(last_run(world, history, name, set).into_iter().map(|it| it.of(name)));
+        let mut found = last_run(world, history, name, set);
+        found.extend(overlap(world, history, name, set));
+        if is_stale(rows, name) {
+            found.extend(held(world, history, name));
+        }
+        findings.extend(found.into_iter().map(|it| it.of(name)));
     }
     findings
 }
@@ -52,7 +60,10 @@ fn last_run(world: &World<'_>, history: &History<'_>, name: &SetName, set: &SetD
             }
             JournalEvent::Finished { .. } => finished = Some(entry),
             JournalEvent::Skipped { .. } => skipped = Some(entry),
-            JournalEvent::Sealed { .. } | JournalEvent::Removing { .. } | JournalEvent::Proved { .. } => {}
+            JournalEvent::Held { .. }
+            | JournalEvent::Sealed { .. }
+            | JournalEvent::Removing { .. }
+            | JournalEvent::Proved { .. } => {}
         }
     }
     let mut findings = Vec::new();
@@ -83,4 +94,96 @@ fn last_run(world: &World<'_>, history: &History<'_>, name: &SetName, set: &SetD
         (_, Some(_) | None) => {}
     }
     findings
+}
+
+/// Whether a set has nothing fresh at one of its destinations.
+fn is_stale(rows: &[CoverageRow], name: &SetName) -> bool {
+    rows.iter().filter(|row| row.set == *name && row.paused.is_none()).any(|row| {
+        match row.level(Level::Stored) {
+            LevelState::Expired { .. } | LevelState::Unproven { .. } => true,
+            LevelState::Proven { .. } | LevelState::Disproven { .. } | LevelState::Unknown { .. } => false,
+        }
+    })
+}
+
+/// What kept the runs that were due from beginning: a condition of the plan, or of the scheduler's own.
+fn held(world: &World<'_>, history: &History<'_>, name: &SetName) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let last = history.of(name).iter().rev().find(|entry| match &entry.event {
+        JournalEvent::Held { .. } | JournalEvent::Started { .. } => true,
+        JournalEvent::Finished { .. }
+        | JournalEvent::Skipped { .. }
+        | JournalEvent::Sealed { .. }
+        | JournalEvent::Removing { .. }
+        | JournalEvent::Proved { .. } => false,
+    });
+    if let Some(JournalEntry { at, event: JournalEvent::Held { reason }, .. }) = last.copied() {
+        let evidence = format!("{}: {reason}", ago(*at, world.now));
+        findings.push(Finding::new(Code::RunHeld, name.to_string(), evidence));
+    }
+    let service = world.wanted(name).and_then(|wanted| world.installed(wanted)).map(|job| &job.service);
+    if let Some(at) = service.and_then(|service| service.condition_failed_at) {
+        let job = format!("bkp-{name}");
+        let evidence =
+            format!("{}: a condition of its unit was not met, and it was not started", ago(at, world.now));
+        let remedy =
+            format!("see `systemctl status {job}.service`; `bkp apply` takes foreign conditions away");
+        findings.push(Finding::new(Code::RunHeld, job, evidence).remedy(remedy));
+    }
+    findings
+}
+
+/// The last scheduled run, where it was still going on when the next was due.
+fn overlap(
+    world: &World<'_>,
+    history: &History<'_>,
+    name: &SetName,
+    set: &SetDeclaration,
+) -> Option<Finding> {
+    let mut last: Option<(Timestamp, SnapshotId, Option<Timestamp>)> = None;
+    for entry in history.of(name) {
+        match &entry.event {
+            JournalEvent::Started { snapshot, trigger: Trigger::Schedule } => {
+                last = Some((entry.at, *snapshot, None));
+            }
+            JournalEvent::Finished { snapshot, .. } => {
+                if let Some((_, began, ended)) = &mut last
+                    && began == snapshot
+                {
+                    *ended = Some(entry.at);
+                }
+            }
+            JournalEvent::Started { .. }
+            | JournalEvent::Held { .. }
+            | JournalEvent::Skipped { .. }
+            | JournalEvent::Sealed { .. }
+            | JournalEvent::Removing { .. }
+            | JournalEvent::Proved { .. } => {}
+        }
+    }
+    let (began, snapshot, ended) = last?;
+    let next = world.plan.calendar(set).next_after(began)?;
+    let limit = world.plan.time_limit(set).signed();
+    // One that never ended is no run that goes on, and has a finding of its own.
+    let until = ended.unwrap_or(world.now);
+    let lasted = until.duration_since(began);
+    let goes_on = ended.is_some() || lasted <= limit;
+    (goes_on && until > next).then(|| {
+        let minutes = lasted.as_mins();
+        let still = if ended.is_some() { "took" } else { "goes on since" };
+        let evidence = format!("it began {began} and {still} {minutes} min; the next was due {next}");
+        Finding::new(Code::RunOverlaps, snapshot.to_string(), evidence)
+    })
+}
+
+/// Journals of users that are gone while others are there.
+fn missing(world: &World<'_>) -> Vec<Finding> {
+    let Seen::Present(journal) = Seen::of(world.facts.journal.as_ref()) else { return Vec::new() };
+    let destinations = || world.facts.destinations.values().filter_map(|fact| fact.observed.present());
+    let finding = |(set, path): (&SetName, &std::path::PathBuf)| {
+        let count: usize = destinations().filter_map(|facts| facts.sets.get(set)).map(Vec::len).sum();
+        let evidence = format!("{count} snapshots of `{set}` exist, and its user's journal is not there");
+        (count > 0).then(|| Finding::new(Code::StateMissing, path.display().to_string(), evidence).of(set))
+    };
+    journal.missing.iter().filter_map(finding).collect()
 }

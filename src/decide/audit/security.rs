@@ -24,6 +24,18 @@ pub(super) fn findings(world: &World<'_>) -> Vec<Finding> {
     findings
 }
 
+/// What a set's user may own: what that user's job alone reads or runs.
+fn of_the_job(role: &str) -> bool {
+    role == "secret" || role == "hook"
+}
+
+/// The user as whom the job of a path's set runs, where that is known.
+fn runner(world: &World<'_>, path: &PathFacts) -> Option<u32> {
+    let set = world.plan.sets.get(path.set.as_ref()?)?;
+    let user = world.plan.job_policy(set).run_as?;
+    Some(world.facts.host.users.get(&user)?.present()?.uid)
+}
+
 fn judge(world: &World<'_>, path: &PathFacts) -> Option<Finding> {
     let (code, forbidden) = match path.role.as_str() {
         "secret" => (Code::SecretReadable, OTHERS_ANYTHING),
@@ -38,7 +50,7 @@ fn judge(world: &World<'_>, path: &PathFacts) -> Option<Finding> {
     };
     let shown = path.path.display();
     let trusted_owner = match world.scope() {
-        Scope::System => path.uid == 0,
+        Scope::System => path.uid == 0 || (of_the_job(&path.role) && runner(world, path) == Some(path.uid)),
         Scope::User => path.uid == 0 || path.uid == world.facts.host.uid,
     };
     let (evidence, remedy) = if path.mode & forbidden != 0 {

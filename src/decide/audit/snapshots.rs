@@ -134,6 +134,7 @@ fn may_run(world: &World<'_>, history: &History<'_>, row: &CoverageRow, id: Snap
         JournalEvent::Started { .. }
         | JournalEvent::Sealed { .. }
         | JournalEvent::Skipped { .. }
+        | JournalEvent::Held { .. }
         | JournalEvent::Removing { .. }
         | JournalEvent::Proved { .. } => false,
     });

@@ -3,7 +3,7 @@
 use super::super::testing::{Scene, at, finished, local, seen, set};
 use super::*;
 use crate::declared::{Pause, Scope};
-use crate::format::{Digest, FailedMember, Level, Outcome, ProofRecord, SnapshotId};
+use crate::format::{Digest, FailedMember, Level, Outcome, ProofRecord, SnapshotId, Trigger};
 use crate::host::Space;
 use crate::observed::{
     Enablement, Fact, Found, JobName, JournalEvent, ObjectsState, Observed, RequirementFacts, RunOutcome,
@@ -150,6 +150,16 @@ fn breaking(code: Code) -> Break {
         Code::RunSkipped => |it| {
             it.note(it.now, JournalEvent::Skipped { holder: "process 12".to_owned() });
         },
+        Code::RunHeld => |it| {
+            it.now = at("2026-11-21T15:00:01Z");
+            it.note(it.now, JournalEvent::Held { reason: "these are quiet hours (08:00-18:00)".to_owned() });
+        },
+        Code::RunOverlaps => |it| {
+            let id = it.add_snapshot(at("2026-11-20T02:30:00Z"));
+            let last = it.journal().entries.last_mut().expect("its end");
+            assert!(matches!(&last.event, JournalEvent::Finished { snapshot, .. } if *snapshot == id));
+            last.at = at("2026-11-20T03:30:00Z");
+        },
         Code::RunFailed => |it| last_outcome(it, RunOutcome::Failed),
         Code::RunIncomplete => |it| last_outcome(it, RunOutcome::Incomplete),
         Code::Leftover => |it| {
@@ -226,6 +236,7 @@ fn one_broken_thing_is_told_once() {
         let expected = match code {
             C::ProofMissing => vec![C::ProofMissing, C::DrillMissing],
             C::ProofOld | C::DrillOld => vec![C::ProofOld, C::DrillOld],
+            C::RunHeld => vec![C::SetStale, C::RunHeld],
             // Its run began and never ended.
             C::Leftover => vec![C::RunFailed, C::Leftover],
             other => vec![other],
@@ -327,4 +338,40 @@ fn findings_name_their_set_and_come_worst_first() {
     let found = audit(&scene.world());
     assert_eq!(found.iter().map(|it| it.code).collect::<Vec<_>>(), [Code::TimerDisabled, Code::SameDevice]);
     assert!(found.iter().all(|it| it.set == Some(set())));
+}
+
+#[test]
+fn condition_that_keeps_a_job_is_told_only_when_the_set_is_stale_by_it() {
+    let mut scene = Scene::healthy();
+    scene.job().service.condition_failed_at = Some(scene.now);
+    scene.note(scene.now, JournalEvent::Held { reason: "the machine works on its battery".to_owned() });
+    assert_eq!(audit(&scene.world()), []);
+    scene.now = at("2026-11-21T15:00:01Z");
+    assert_eq!(codes(&scene), [Code::SetStale, Code::RunHeld, Code::RunHeld]);
+    let id = SnapshotId::new(scene.now, 99);
+    scene.note(scene.now, JournalEvent::Started { snapshot: id, trigger: Trigger::Schedule });
+    assert_eq!(codes(&scene), [Code::SetStale, Code::RunHeld], "the unit's own condition is still there");
+}
+
+#[test]
+fn run_that_outlasts_its_interval_is_told_while_it_goes_on() {
+    let mut scene = Scene::healthy();
+    let id = SnapshotId::new(scene.now, 99);
+    scene.note(scene.now, JournalEvent::Started { snapshot: id, trigger: Trigger::Schedule });
+    scene.now = at("2026-11-21T02:59:00Z");
+    assert!(!codes(&scene).contains(&Code::RunOverlaps));
+    scene.now = at("2026-11-21T03:01:00Z");
+    assert!(codes(&scene).contains(&Code::RunOverlaps));
+}
+
+#[test]
+fn job_of_another_version_of_bkp_is_told_in_one_line() {
+    let mut scene = Scene::healthy();
+    scene.job().marker.as_mut().expect("a marker").bkp_version = "0.0.9".to_owned();
+    for file in &mut scene.job().files {
+        file.text = file.text.as_ref().map(|text| format!("{text}# as bkp 0.0.9 wrote it\n"));
+    }
+    let found = audit(&scene.world());
+    assert_eq!(found.iter().map(|it| it.code).collect::<Vec<_>>(), [Code::JobDrifted]);
+    assert_eq!(found[0].evidence, format!("it was made by bkp 0.0.9; this is {}", env!("CARGO_PKG_VERSION")));
 }

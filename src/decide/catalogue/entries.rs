@@ -29,7 +29,7 @@ pub(super) const CATALOGUE: &[Explanation] = &[
         Severity::Critical,
         "The timer is disabled",
         "The timer's file is there, and after the next reboot nothing starts it.",
-        "Somebody ran `systemctl disable`, or the job was copied by hand. An old `Result=success` of the service says nothing.",
+        "Somebody ran `systemctl disable` or `launchctl disable`, commented cron's lines out, or copied the job by hand. An old `Result=success` of a service says nothing.",
         "Run `bkp apply`, or `systemctl enable --now` on the timer.",
     ),
     entry(
@@ -37,7 +37,7 @@ pub(super) const CATALOGUE: &[Explanation] = &[
         Severity::Critical,
         "The timer is not active",
         "The timer is enabled and does not wait: nothing starts the job before the next reboot.",
-        "Somebody ran `systemctl stop` on the timer, or it was enabled without being started.",
+        "Somebody ran `systemctl stop` on the timer, or it was enabled without being started. With cron: no cron daemon runs.",
         "Run `bkp apply`, or `systemctl start` on the timer.",
     ),
     entry(
@@ -351,6 +351,22 @@ pub(super) const CATALOGUE: &[Explanation] = &[
         "Another run held the lock when it was due, and no run has begun since.",
         "A run that takes longer than the schedule allows, or that hangs.",
         "See what holds the lock; run `bkp run SET`.",
+    ),
+    entry(
+        Code::RunHeld,
+        Severity::Warning,
+        "A condition kept the runs from beginning",
+        "Runs were due and did not begin, and the set has become stale by it. The job itself is in order.",
+        "A laptop that is always on its battery or switched off outside quiet hours, a `not_before` in the future, or a condition that somebody added to the unit.",
+        "Run `bkp run SET`; if it happens again, change `require_ac_power`, `quiet_hours`, `not_before` or the schedule.",
+    ),
+    entry(
+        Code::RunOverlaps,
+        Severity::Warning,
+        "A run was still going on when the next was due",
+        "The run that was due in between did not happen, so the snapshots are further apart than the schedule says.",
+        "More data than the schedule leaves time for, a slow destination, or a run that hangs.",
+        "Choose a longer interval, split the set, or set `stall_limit` and `time_limit`.",
     ),
     entry(
         Code::RunFailed,

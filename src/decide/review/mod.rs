@@ -6,11 +6,12 @@ mod sets;
 
 use super::coverage::{CoverageRow, coverage};
 use super::finding::FindingCode;
+use super::foreign::{ForeignNote, foreign};
 use super::history::History;
 use super::scheduled::daemon;
 use super::uncovered::{Uncovered, looked_into, uncovered};
-use super::world::{Seen, World, host_matches};
-use crate::declared::{DestinationName, SetName};
+use super::world::{Seen, WantedJob, World, host_matches};
+use crate::declared::{DestinationName, IoClass, Scope, SetName};
 use crate::diagnostic::Diagnostic;
 use crate::format::Level;
 use crate::observed::{InstalledJob, JobName, SchedulerKind};
@@ -128,6 +129,10 @@ pub struct Review {
     pub changes: Vec<Change>,
     /// Data that no set covers.
     pub uncovered: Vec<Uncovered>,
+    /// Backups that are not bkp's; they change nothing.
+    pub foreign: Vec<ForeignNote>,
+    /// Where backups that are not bkp's could not be looked for.
+    pub foreign_gaps: Vec<Diagnostic>,
     /// What apply refuses to go on with.
     pub blocked: Vec<Blocked>,
     /// Observations that were tried and failed.
@@ -164,6 +169,8 @@ impl Review {
             (None, None) => false,
         });
         self.uncovered.clear();
+        self.foreign.clear();
+        self.foreign_gaps.clear();
         self
     }
 }
@@ -178,6 +185,8 @@ pub fn review(world: &World<'_>) -> Review {
     sets::audit_job(world, &mut review);
     removals(world, &mut review);
     discovered(world, &mut review);
+    let foreign = foreign(world);
+    (review.foreign, review.foreign_gaps) = (foreign.notes, foreign.gaps);
     notes(world, &mut review);
     review
 }
@@ -329,6 +338,7 @@ fn notes(world: &World<'_>, review: &mut Review) {
             review.notes.push(Diagnostic::new("a set is paused", what).why(pause.reason.clone()));
         }
     }
+    limits_of_schedulers(world, review);
     let embedded = world.jobs.iter().any(|job| job.scheduler == SchedulerKind::Embedded);
     if embedded
         && let Err(fault) = daemon(world)
@@ -346,6 +356,33 @@ fn notes(world: &World<'_>, review: &mut Review) {
         );
     }
     review.unknown.extend(unknown);
+}
+
+/// What the plan asks for and its scheduler cannot give.
+fn limits_of_schedulers(world: &World<'_>, review: &mut Review) {
+    let agents = |job: &WantedJob| job.scheduler == SchedulerKind::Launchd && job.scope == Scope::User;
+    if world.jobs.iter().any(agents) {
+        let what = "they are LaunchAgents, and there are none of a user who is not logged in";
+        let fix = "for a server apply the plan as root with `scope: system`: its LaunchDaemons need no login";
+        review.notes.push(Diagnostic::new("jobs run only while their user is logged in", what).fix(fix));
+    }
+    for job in world.jobs {
+        let Some((name, set)) = job.set.as_ref().and_then(|name| world.plan.sets.get_key_value(name)) else {
+            continue;
+        };
+        let asked = world.plan.job_policy(set);
+        let disks = matches!(job.scheduler, SchedulerKind::Cron | SchedulerKind::Embedded);
+        if disks && asked.io_class == Some(IoClass::Idle) {
+            let kind = job.scheduler.word();
+            let what = format!("set `{name}`: {kind} has no means to give a run `io_class: idle`");
+            review.notes.push(Diagnostic::new("a limit is not enforced", what));
+        }
+        if let (Some(limit), true) = (asked.memory_limit, job.scheduler != SchedulerKind::Systemd) {
+            let kind = job.scheduler.word();
+            let what = format!("set `{name}`: {kind} has no means to hold a run to `memory_limit: {limit}`");
+            review.notes.push(Diagnostic::new("a limit is not enforced", what));
+        }
+    }
 }
 
 /// A unified diff with three lines of context.

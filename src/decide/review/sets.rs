@@ -16,6 +16,11 @@ pub(super) fn sets(world: &World<'_>, usable: &BTreeSet<DestinationName>, review
     for (name, set) in &world.plan.sets {
         let mut blocks = source_blocks(world, name, review);
         blocks.extend(owner_block(world, name));
+        if let Some(wanted) = world.wanted(name)
+            && let Seen::Unknown(diagnostic) = world.scheduler(wanted.scheduler)
+        {
+            blocks.push(diagnostic.clone());
+        }
         if !world.plan.destinations_of(set).iter().any(|destination| usable.contains(destination)) {
             let what = format!("set `{name}`");
             let fix = "mend a destination first: see what is said of it";

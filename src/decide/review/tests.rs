@@ -249,3 +249,21 @@ fn other_host_is_a_note() {
         assert_eq!(review(&scene.world()).notes.is_empty(), same, "{declared} {name}");
     }
 }
+
+#[test]
+fn what_a_scheduler_cannot_give_is_noted() {
+    let mut scene = Scene::healthy();
+    scene.declaration().job.memory_limit = "512MiB".parse().ok();
+    let noted = |scene: &Scene, summary: &str| {
+        review(&scene.world()).notes.iter().any(|note| note.summary == summary)
+    };
+    assert!(!noted(&scene, "a limit is not enforced"));
+    for job in &mut scene.jobs {
+        job.scheduler = SchedulerKind::Cron;
+    }
+    assert!(noted(&scene, "a limit is not enforced"));
+    for job in &mut scene.jobs {
+        (job.scheduler, job.scope) = (SchedulerKind::Launchd, Scope::User);
+    }
+    assert!(noted(&scene, "jobs run only while their user is logged in"));
+}

@@ -32,6 +32,7 @@ pub(crate) fn declaration(path: &str) -> SetDeclaration {
         prove: None,
         time_limit: None,
         grace: None,
+        job: crate::declared::JobPolicy::default(),
         before: Vec::new(),
         after: Vec::new(),
         secrets: BTreeMap::new(),
@@ -66,7 +67,10 @@ pub(super) fn plan() -> Plan {
         destinations: BTreeMap::from([(local(), destination_declaration("/var/backups/bkp"))]),
         sets: BTreeMap::from([(set(), declaration("/srv/orders.db"))]),
         audit: Some(AuditDeclaration { schedule: "hourly".parse().expect("a schedule") }),
-        discover: DiscoverDeclaration { sqlite: vec![PathBuf::from("/srv")], ignore: BTreeMap::new() },
+        discover: DiscoverDeclaration {
+            sqlite: vec![PathBuf::from("/srv")],
+            ..DiscoverDeclaration::default()
+        },
         moved: BTreeMap::new(),
     }
 }
@@ -78,6 +82,8 @@ pub(super) fn facts(now: Timestamp) -> Facts {
         uid: 0,
         user: "root".to_owned(),
         home: PathBuf::from("/root"),
+        time_zone: Some(crate::declared::TimeZoneName::default()),
+        users: BTreeMap::new(),
         binary: BinaryFacts { path: binary, in_build_folder: false, in_home: false },
     };
     let origin = Digest::of(b"origin");
@@ -115,6 +121,7 @@ pub(super) fn facts(now: Timestamp) -> Facts {
         sources: BTreeMap::from([(set(), seen(now, source))]),
         destinations: BTreeMap::from([(local(), seen(now, destination))]),
         discovered: BTreeMap::from([("sqlite:/srv".to_owned(), seen(now, Vec::new()))]),
+        foreign: BTreeMap::new(),
         paths: Vec::new(),
         journal: Some(seen(now, journal)),
         daemon: None,
@@ -170,6 +177,7 @@ pub(crate) fn installed(wanted: &WantedJob, next: Timestamp) -> InstalledJob {
             loaded: true,
             masked: false,
             running: false,
+            condition_failed_at: None,
             needs_reload: false,
             drop_ins: Vec::new(),
             command: wanted.argv.clone(),

@@ -1,6 +1,7 @@
 //! The plan file's top level: what it holds besides destinations and sets, and how the parts are put together.
 
 use super::decoder::{Decoder, Fields, blank, suggestion};
+use super::job_policy::JOB_POLICY;
 use super::node::{Content, Entry, Node};
 use super::problem::{Fault, Place, Problem};
 use super::set::Fallback;
@@ -9,6 +10,7 @@ use crate::declared::{
     PlanName, Schedule, SchedulerChoice, Scope, SetDeclaration, SetName,
 };
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 const KEYS: [&str; 13] = [
     "version",
@@ -44,11 +46,11 @@ impl Decoder<'_> {
         let schedulers = [
             ("auto", SchedulerChoice::Auto),
             ("systemd", SchedulerChoice::Systemd),
+            ("launchd", SchedulerChoice::Launchd),
+            ("cron", SchedulerChoice::Cron),
             ("embedded", SchedulerChoice::Embedded),
         ];
-        let scheduler = fields
-            .get("scheduler")
-            .and_then(|it| self.word(it, "a scheduler", &schedulers, &["launchd", "cron"]));
+        let scheduler = fields.get("scheduler").and_then(|it| self.word(it, "a scheduler", &schedulers, &[]));
         let scopes = [("system", Scope::System), ("user", Scope::User)];
         let scope = fields.get("scope").and_then(|it| self.word(it, "a scope", &scopes, &[]));
         let max_parallel = fields.get("max_parallel").and_then(|it| self.max_parallel(it));
@@ -151,7 +153,8 @@ impl Decoder<'_> {
     }
 
     fn defaults(&mut self, node: &Node, declared: &BTreeSet<String>) -> Defaults {
-        let Some(fields) = self.fields(node, "`defaults`", &DEFAULTS, &[]) else {
+        let known: Vec<&str> = DEFAULTS.iter().chain(&JOB_POLICY).copied().collect();
+        let Some(fields) = self.fields(node, "`defaults`", &known, &[]) else {
             return Defaults::default();
         };
         Defaults {
@@ -163,6 +166,7 @@ impl Decoder<'_> {
             prove: fields.get("prove").and_then(|it| self.prove(it)),
             time_limit: fields.get("time_limit").and_then(|it| self.span(it, "`time_limit`")),
             grace: fields.get("grace").and_then(|it| self.span(it, "`grace`")),
+            job: self.job_policy(&fields),
         }
     }
 
@@ -206,14 +210,11 @@ impl Decoder<'_> {
 
     fn discover(&mut self, node: &Node) -> DiscoverDeclaration {
         let mut discover = DiscoverDeclaration::default();
-        let Some(fields) = self.fields(node, "`discover`", &["sqlite", "ignore"], &[]) else {
+        let Some(fields) = self.fields(node, "`discover`", &["sqlite", "scripts", "ignore"], &[]) else {
             return discover;
         };
-        if let Some(node) = fields.get("sqlite") {
-            let folders = self.list(node, "`discover.sqlite`", "name a folder, or remove the key");
-            let folders = folders.unwrap_or_default().iter();
-            discover.sqlite = folders.filter_map(|it| self.path(it, "a folder to search")).collect();
-        }
+        discover.sqlite = self.folders(&fields, "sqlite");
+        discover.scripts = self.folders(&fields, "scripts");
         if let Some(node) = fields.get("ignore") {
             let fix = "write `\"sqlite:/path/to.db\": \"why it needs no backup\"`";
             for entry in self.map(node, "`discover.ignore`", fix).unwrap_or_default() {
@@ -230,20 +231,32 @@ impl Decoder<'_> {
         discover
     }
 
+    fn folders(&mut self, fields: &Fields<'_>, key: &str) -> Vec<PathBuf> {
+        let Some(node) = fields.get(key) else { return Vec::new() };
+        let what = format!("`discover.{key}`");
+        let folders = self.list(node, &what, "name a folder, or remove the key").unwrap_or_default();
+        folders.iter().filter_map(|it| self.path(it, "a folder to search")).collect()
+    }
+
     fn ignored(&mut self, entry: &Entry, fix: &str) -> Option<String> {
         let Some((kind, object)) = entry.key.split_once(':') else {
             let what = format!("`{}` names nothing that could be found", entry.key);
             self.note(Fault::BadValue, what, entry.key_place, fix);
             return None;
         };
-        if kind != "sqlite" {
-            let what = format!("this bkp finds no data of the kind `{kind}`");
-            self.note(Fault::UnknownWord, what, entry.key_place, suggestion(kind, &["sqlite"]));
+        if !matches!(kind, "sqlite" | "backup") {
+            let what = format!("this bkp finds nothing of the kind `{kind}`");
+            self.note(Fault::UnknownWord, what, entry.key_place, suggestion(kind, &["sqlite", "backup"]));
             return None;
         }
         if blank(object) || object.chars().any(char::is_control) {
-            self.note(Fault::BadValue, "`sqlite:` without a path", entry.key_place, fix);
+            let what = if kind == "sqlite" { "`sqlite:` without a path" } else { "`backup:` without a name" };
+            self.note(Fault::BadValue, what, entry.key_place, fix);
             return None;
+        }
+        // A unit, a label or a place has a name; only what begins like one is a path.
+        if kind == "backup" && !object.starts_with(['/', '~']) {
+            return Some(format!("{kind}:{object}"));
         }
         let path = self.absolute(object, "an ignored path", entry.key_place)?;
         let Some(path) = path.to_str() else {

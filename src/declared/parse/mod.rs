@@ -6,6 +6,7 @@
 mod decoder;
 mod destination;
 mod document;
+mod job_policy;
 mod node;
 mod overlap;
 mod policy;

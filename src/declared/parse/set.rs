@@ -1,6 +1,7 @@
 //! `sets`: one source each, plus its policy.
 
 use super::decoder::{Decoder, Fields, blank};
+use super::job_policy::JOB_POLICY;
 use super::node::{Content, Entry, Node};
 use super::policy::Used;
 use super::problem::Fault;
@@ -71,7 +72,7 @@ impl Decoder<'_> {
             Kind::Files => ("a `files` set", FILES.as_slice()),
             Kind::Sqlite => ("an `sqlite` set", SQLITE.as_slice()),
         };
-        let known: Vec<&str> = COMMON.iter().chain(own).copied().collect();
+        let known: Vec<&str> = COMMON.iter().chain(&JOB_POLICY).chain(own).copied().collect();
         let fields = self.fields(node, subject, &known, &["max_parallel"])?;
         let source = match kind {
             Kind::Files => self.files(&fields).map(SourceDeclaration::Files),
@@ -119,6 +120,7 @@ impl Decoder<'_> {
         let prove = fields.get("prove").and_then(|it| self.prove(it));
         let time_limit = fields.get("time_limit").and_then(|it| self.span(it, "`time_limit`"));
         let grace = fields.get("grace").and_then(|it| self.span(it, "`grace`"));
+        let job = self.job_policy(fields);
         let before = fields.get("before").map(|it| self.hooks(it, "before")).unwrap_or_default();
         let after = fields.get("after").map(|it| self.hooks(it, "after")).unwrap_or_default();
         let secrets = fields.get("secrets").map(|it| self.secrets(it)).unwrap_or_default();
@@ -133,6 +135,7 @@ impl Decoder<'_> {
             prove,
             time_limit,
             grace,
+            job,
             before,
             after,
             secrets,

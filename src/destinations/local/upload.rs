@@ -84,7 +84,9 @@ impl Upload {
             Ok(()) => self.published = true,
             Err(Errno::EXIST) => return Err(Fault::Exists),
             // The file system or the kernel cannot rename without replacing (renameat2(2)).
-            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => self.link(name)?,
+            Err(Errno::INVAL | Errno::NOSYS) => self.link(name)?,
+            // A Mac has two numbers for it, Linux one with two names (renameatx_np(2)).
+            Err(errno) if [Errno::OPNOTSUPP, Errno::NOTSUP].contains(&errno) => self.link(name)?,
             Err(errno) => return Err(system("renaming")(errno.into())),
         }
         self.folder.sync().map_err(|error| {

@@ -4,12 +4,13 @@
 //! secret stands in a job's file: of an environment variable only the name.
 
 use super::file_error;
-use crate::declared::{Schedule, SecretRef, Span, TimeZoneName};
+use crate::declared::{Calendar, QuietHours, Schedule, SecretRef, Span, TimeZoneName, UserName};
 use crate::format::Digest;
 use crate::host::{Command, Host};
 use crate::observed::{JobMarker, JobName};
-use crate::schedulers::{Job, Places, SchedulerError};
+use crate::schedulers::{Job, Places, SchedulerError, cache_of};
 use jiff::Timestamp;
+use jiff::civil::DateTime;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::io;
@@ -17,6 +18,8 @@ use std::path::{Path, PathBuf};
 
 /// The format that this bkp writes and reads.
 const FORMAT: u32 = 1;
+/// Where programs keep what they can do without.
+const CACHE: &str = "XDG_CACHE_HOME";
 
 /// What stands in the file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,9 +32,18 @@ struct JobFile {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     schedule: Option<Schedule>,
     timezone: TimeZoneName,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    quiet_hours: Vec<QuietHours>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    not_before: Option<DateTime>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    conditional: bool,
     time_limit_seconds: u64,
     search_path: String,
     home: PathBuf,
+    /// The user that it runs as, where that is another than the daemon's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    run_as: Option<UserName>,
     /// Names of the variables that the job is handed from the daemon's environment.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     environment: Vec<String>,
@@ -47,13 +59,17 @@ pub struct EmbeddedJob {
     /// What is executed.
     pub argv: Vec<String>,
     /// When it is due; none for a trial.
-    pub schedule: Option<(Schedule, TimeZoneName)>,
+    pub calendar: Option<Calendar>,
     /// It is ended after this long.
     pub time_limit: Span,
     /// PATH of the job.
     pub search_path: String,
     /// HOME of the job.
     pub home: PathBuf,
+    /// The user that it runs as, where that is another than the daemon's.
+    pub run_as: Option<UserName>,
+    /// `XDG_CACHE_HOME` of the job.
+    pub cache: Option<PathBuf>,
     /// Names of the variables that it is handed from this process's environment.
     pub environment: Vec<String>,
     /// Since when the daemon starts it by itself; none when it does not.
@@ -63,13 +79,29 @@ pub struct EmbeddedJob {
 }
 
 impl EmbeddedJob {
+    /// Its command line; another user's job is started through bkp, which becomes that user.
+    fn words(&self) -> Vec<String> {
+        let Some(user) = &self.run_as else { return self.argv.clone() };
+        let mut words: Vec<String> = self.argv.first().cloned().into_iter().collect();
+        words.extend(["as-user".to_owned(), user.to_string()]);
+        for name in self.environment.iter().map(String::as_str).chain([CACHE]) {
+            words.extend(["--keep".to_owned(), name.to_owned()]);
+        }
+        words.push("--".to_owned());
+        words.extend(self.argv.iter().cloned());
+        words
+    }
+
     /// The child that does its work: an environment of its own, ended at its time limit.
     pub fn command(&self, host: &dyn Host) -> Command {
-        let mut command = Command::change(&self.argv);
+        let mut command = Command::change(self.words());
         command.clear_env = true;
         command.time_limit = self.time_limit.duration();
         command.env.insert("PATH".to_owned(), OsString::from(&self.search_path));
         command.env.insert("HOME".to_owned(), OsString::from(&self.home));
+        if let Some(cache) = &self.cache {
+            command.env.insert(CACHE.to_owned(), OsString::from(cache));
+        }
         for name in &self.environment {
             if let Some(value) = host.env(name) {
                 command.env.insert(name.clone(), OsString::from(value));
@@ -131,7 +163,7 @@ pub(super) fn render(job: &Job) -> String {
         .collect();
     environment.sort();
     environment.dedup();
-    let (schedule, timezone) = job.schedule.clone().unzip();
+    let calendar = &job.calendar;
     let file = JobFile {
         format: FORMAT,
         note: format!(
@@ -145,11 +177,15 @@ pub(super) fn render(job: &Job) -> String {
             bkp_version: env!("CARGO_PKG_VERSION").to_owned(),
         },
         argv: job.argv.clone(),
-        schedule,
-        timezone: timezone.unwrap_or_default(),
+        schedule: calendar.as_ref().map(|it| it.schedule.clone()),
+        timezone: calendar.as_ref().map(|it| it.timezone.clone()).unwrap_or_default(),
+        quiet_hours: calendar.as_ref().map(|it| it.quiet_hours.clone()).unwrap_or_default(),
+        not_before: calendar.as_ref().and_then(|it| it.not_before),
+        conditional: calendar.as_ref().is_some_and(|it| it.conditional),
         time_limit_seconds: job.time_limit.seconds(),
         search_path: job.search_path.clone(),
         home: job.home.clone(),
+        run_as: job.run_as.clone(),
         environment,
     };
     let mut text =
@@ -176,14 +212,23 @@ fn parse(
     if file.argv.is_empty() {
         return Err(unreadable("it has no command".to_owned()));
     }
+    let calendar = file.schedule.map(|schedule| Calendar {
+        schedule,
+        timezone: file.timezone,
+        quiet_hours: file.quiet_hours,
+        not_before: file.not_before,
+        conditional: file.conditional,
+    });
     Ok(EmbeddedJob {
         name: name.clone(),
         marker: file.marker,
+        cache: cache_of(&file.argv),
         argv: file.argv,
-        schedule: file.schedule.map(|schedule| (schedule, file.timezone)),
+        calendar,
         time_limit: Span::from_seconds(file.time_limit_seconds),
         search_path: file.search_path,
         home: file.home,
+        run_as: file.run_as,
         environment: file.environment,
         enabled_at,
         digest: Digest::of(text.as_bytes()),

@@ -130,7 +130,7 @@ impl Embedded {
         let loaded = daemon.and_then(|daemon| daemon.loaded.get(&name));
         let current = loaded == Some(&file.digest);
         let job = file.job.as_ref().ok();
-        let timer = job.and_then(|job| job.schedule.as_ref()).map(|_| TimerState {
+        let timer = job.and_then(|job| job.calendar.as_ref()).map(|_| TimerState {
             loaded: loaded.is_some(),
             enablement: if file.enabled { Enablement::Enabled } else { Enablement::Disabled },
             active: current && file.enabled,
@@ -147,6 +147,7 @@ impl Embedded {
                 loaded: job.is_some(),
                 masked: false,
                 running: false,
+                condition_failed_at: None,
                 needs_reload: loaded.is_some() && !current,
                 drop_ins: Vec::new(),
                 command: job.map(|job| job.argv.clone()).unwrap_or_default(),

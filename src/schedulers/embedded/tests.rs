@@ -5,7 +5,7 @@
 )]
 
 use super::*;
-use crate::declared::{Scope, SecretRef, Span, TimeZoneName};
+use crate::declared::{Calendar, IoClass, Scope, SecretRef, Span, TimeZoneName};
 use crate::format::Digest;
 use crate::host::{ReadOnlyHost, RealHost};
 use jiff::Timestamp;
@@ -23,6 +23,8 @@ fn place() -> Place {
         config: folder.path().join("config"),
         state: folder.path().join("state"),
         units: folder.path().join("units"),
+        agents: "/nowhere/agents".into(),
+        cron: "/nowhere/cron".into(),
     };
     std::fs::create_dir_all(&places.state).expect("a folder");
     Place { embedded: Embedded::new(places), _folder: folder }
@@ -37,7 +39,12 @@ fn job(script: &str) -> Job {
         argv: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(),
         search_path: "/usr/bin:/bin".to_owned(),
         home: "/home/ada".into(),
-        schedule: Some(("every 90m".parse().expect("a schedule"), TimeZoneName::default())),
+        calendar: Some(Calendar::plain("every 90m".parse().expect("a schedule"), TimeZoneName::default())),
+        host_zone: Some(TimeZoneName::default()),
+        run_as: None,
+        memory_limit: None,
+        nice: 10,
+        io_class: IoClass::BestEffort,
         time_limit: Span::from_seconds(30),
         writable: Vec::new(),
         readable: Vec::new(),
@@ -56,6 +63,7 @@ fn only_job(embedded: &Embedded) -> InstalledJob {
 fn heartbeat(embedded: &Embedded, digest: Digest) {
     let facts = DaemonFacts {
         pid: 1,
+        bkp_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
         holds_lock: true,
         started_at: Timestamp::UNIX_EPOCH,
         beat_at: Timestamp::UNIX_EPOCH,
@@ -74,7 +82,7 @@ fn what_is_installed_is_loaded_and_differs_in_nothing() {
     let loaded = load_jobs(&RealHost, &place.embedded.places).expect("loaded");
     assert!(loaded.damaged.is_empty());
     let [read] = loaded.jobs.as_slice() else { panic!("one job") };
-    assert_eq!((&read.argv, &read.schedule, read.time_limit), (&job.argv, &job.schedule, job.time_limit));
+    assert_eq!((&read.argv, &read.calendar, read.time_limit), (&job.argv, &job.calendar, job.time_limit));
     assert!(read.enabled_at.is_none());
     assert!(super::super::differences(&only_job(&place.embedded), &place.embedded.render(&job)).is_empty());
 }
@@ -203,7 +211,29 @@ fn trial_has_no_timer() {
     let place = place();
     let mut job = job("exit 0");
     job.name = JobName::Trial("ledger".parse().expect("a name"));
-    job.schedule = None;
+    job.calendar = None;
     place.embedded.install(&RealHost, &job).expect("installed");
     assert_eq!(only_job(&place.embedded).timer, None);
+}
+
+#[test]
+fn job_of_another_user_is_started_through_bkp_and_with_that_users_cache() {
+    let place = place();
+    let mut job = job("exit 0");
+    job.run_as = "app".parse().ok();
+    job.credentials.insert("WORD".into(), SecretRef::Env("WORD".into()));
+    job.argv = ["/usr/bin/bkp", "run", "ledger", "--state-dir", "/var/lib/bkp/users/app"]
+        .map(str::to_owned)
+        .to_vec();
+    place.embedded.install(&RealHost, &job).expect("installed");
+    let read = job_file::read(&RealHost, &place.embedded.places, &job.name).expect("read");
+    let command = read.command(&RealHost);
+    assert_eq!(
+        command.display(),
+        "/usr/bin/bkp as-user app --keep WORD --keep XDG_CACHE_HOME -- /usr/bin/bkp run ledger \
+         --state-dir /var/lib/bkp/users/app"
+    );
+    assert_eq!(command.env["XDG_CACHE_HOME"], "/var/lib/bkp/users/app/cache");
+    // What the scheduler says of the job is what was asked for.
+    assert_eq!(only_job(&place.embedded).service.command, job.argv);
 }

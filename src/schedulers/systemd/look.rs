@@ -12,6 +12,7 @@ use crate::observed::{
     Enablement, InstalledFile, InstalledJob, JobName, SchedulerFacts, SchedulerKind, ServiceState, TimerState,
 };
 use crate::schedulers::{Places, SchedulerError};
+use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -26,6 +27,8 @@ const PROPERTIES: &[&str] = &[
     "DropInPaths",
     "FragmentPath",
     "ExecStart",
+    "ConditionResult",
+    "ConditionTimestamp",
 ];
 
 /// Everything of ours that lies on disk or that the manager has loaded.
@@ -177,6 +180,7 @@ impl Found<'_> {
                 masked: value(self.service, "LoadState") == "masked"
                     || self.file(&service).is_some_and(|file| file.text.is_none()),
                 running: is_up(self.service),
+                condition_failed_at: condition_failed_at(self.service)?,
                 needs_reload: drops.unread
                     || [self.service, self.timer].iter().any(|unit| value(unit, "NeedDaemonReload") == "yes"),
                 drop_ins: drops.all,
@@ -269,6 +273,15 @@ fn is_up(unit: &Properties) -> bool {
         "activating" | "deactivating" | "reloading" => true,
         "active" => value(unit, "SubState") != "exited",
         _ => false,
+    }
+}
+
+/// When a condition last kept the unit from being started. Before the first start the result is `no` too, without a
+/// time.
+fn condition_failed_at(service: &Properties) -> Result<Option<Timestamp>, SchedulerError> {
+    match value(service, "ConditionResult") {
+        "no" => ctl::timestamp(value(service, "ConditionTimestamp")),
+        _ => Ok(None),
     }
 }
 

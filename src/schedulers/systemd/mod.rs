@@ -12,7 +12,7 @@ mod sandbox;
 mod start;
 mod unit;
 
-use super::{Job, JobOutcome, Places, RenderedFile, Scheduler, SchedulerError};
+use super::{Job, JobOutcome, Places, RenderedFile, Scheduler, SchedulerError, ShownUnit};
 use crate::declared::Scope;
 use crate::diagnostic::Diagnostic;
 use crate::host::{FileKind, Host};
@@ -44,6 +44,35 @@ pub fn runs(host: &dyn Host, scope: Scope) -> bool {
         host.status(Path::new("/run/systemd/system")).is_ok_and(|status| status.kind == FileKind::Directory);
     let answers = || Manager::new(host, scope).look(&["show", "-p", "Version", "--value"]);
     booted && answers().is_ok_and(|version| !version.trim().is_empty())
+}
+
+/// What the manager of a scope says of any units, in the order of their names, in one call.
+pub fn show(host: &dyn Host, scope: Scope, units: &[String]) -> Result<Vec<ShownUnit>, SchedulerError> {
+    let properties = [
+        "Id",
+        "LoadState",
+        "UnitFileState",
+        "ActiveState",
+        "SubState",
+        "NextElapseUSecRealtime",
+        "NextElapseUSecMonotonic",
+        "ExecMainStartTimestamp",
+    ];
+    let shown = Manager::new(host, scope).show(units, &properties)?;
+    let unit = |it: &ctl::Properties| {
+        let text = |name: &str| ctl::value(it, name).to_owned();
+        let ahead = |name: &str| !matches!(ctl::value(it, name), "" | "0" | "infinity" | "n/a");
+        ShownUnit {
+            load_state: text("LoadState"),
+            unit_file_state: text("UnitFileState"),
+            active_state: text("ActiveState"),
+            elapses: text("SubState") == "running"
+                || ahead("NextElapseUSecRealtime")
+                || ahead("NextElapseUSecMonotonic"),
+            main_started_at: ctl::timestamp(&text("ExecMainStartTimestamp")),
+        }
+    };
+    Ok(shown.iter().map(unit).collect())
 }
 
 /// Why the manager could not be asked, with what helps.

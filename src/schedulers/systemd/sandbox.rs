@@ -5,6 +5,7 @@
 //! something a job was told to read, restore or run is left away for that job.
 
 use super::quote::quoted;
+use crate::observed::JobName;
 use crate::schedulers::Job;
 use std::path::{Path, PathBuf};
 
@@ -33,11 +34,26 @@ const ALONE: &[&str] = &[
     "SystemCallFilter=@system-service",
     // A call outside the list fails as one that the kernel does not have; the run reports it instead of dying.
     "SystemCallErrorNumber=EPERM",
-    // Reads what belongs to others (DAC_READ_SEARCH), writes WAL files and destinations that belong to others
-    // (DAC_OVERRIDE); a drill gives restored files their owners, modes, set-id bits and file capabilities back.
-    // RestrictSUIDSGID stays off for the same reason.
-    "CapabilityBoundingSet=CAP_DAC_READ_SEARCH CAP_DAC_OVERRIDE CAP_CHOWN CAP_FOWNER CAP_FSETID CAP_SETFCAP",
 ];
+
+/// Reads what belongs to others (`DAC_READ_SEARCH`), writes WAL files and destinations that belong to others
+/// (`DAC_OVERRIDE`); a drill gives restored files their owners, modes, set-id bits and file capabilities back.
+/// `RestrictSUIDSGID` stays off for the same reason.
+const OF_ROOT: &str = "CAP_DAC_READ_SEARCH CAP_DAC_OVERRIDE CAP_CHOWN CAP_FOWNER CAP_FSETID CAP_SETFCAP";
+/// An audit becomes the users that sets run as, to see what they see.
+const OF_AUDIT: &str = " CAP_SETUID CAP_SETGID";
+
+/// What is left of root's power to a job in which only bkp itself runs: to a user's, nothing.
+fn capabilities(job: &Job) -> String {
+    let of_audit = match &job.name {
+        JobName::Audit(_) => OF_AUDIT,
+        JobName::Set(_) | JobName::Trial(_) => "",
+    };
+    match &job.run_as {
+        Some(_) => "CapabilityBoundingSet=".to_owned(),
+        None => format!("CapabilityBoundingSet={OF_ROOT}{of_audit}"),
+    }
+}
 
 /// The sandbox's lines for a job of the system.
 pub(super) fn lines(job: &Job) -> Vec<String> {
@@ -53,6 +69,7 @@ pub(super) fn lines(job: &Job) -> Vec<String> {
         lines.push("ProtectSystem=full".to_owned());
     } else {
         lines.extend(ALONE.iter().map(|line| (*line).to_owned()));
+        lines.push(capabilities(job));
         let home = if touches(&["/home", "/root", "/run/user"]) { "read-only" } else { "true" };
         lines.push(format!("ProtectHome={home}"));
         // Each of these hides what lies there, so a job that reads there, or reads `/`, goes without.
@@ -117,6 +134,25 @@ mod tests {
         assert!(has(&job, "PrivateTmp=true"));
         job.writable.push("/var/tmp/bkp".into());
         assert!(!has(&job, "PrivateTmp=true"));
+    }
+
+    #[test]
+    fn users_job_keeps_nothing_of_roots_power_and_an_audit_can_become_users() {
+        let mut job = job();
+        let kept = |job: &Job| {
+            let lines = lines(job);
+            lines
+                .iter()
+                .find_map(|line| line.strip_prefix("CapabilityBoundingSet="))
+                .expect("a line")
+                .to_owned()
+        };
+        assert_eq!(kept(&job), OF_ROOT);
+        job.run_as = "app".parse().ok();
+        assert_eq!(kept(&job), "");
+        job.run_as = None;
+        job.name = JobName::Audit("home".parse().expect("a name"));
+        assert_eq!(kept(&job), format!("{OF_ROOT}{OF_AUDIT}"));
     }
 
     #[test]

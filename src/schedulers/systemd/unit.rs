@@ -3,7 +3,7 @@
 //! No secret stands here: a unit's environment can be read by everyone (`systemctl show`).
 
 use super::{quote, sandbox};
-use crate::declared::{Scope, SecretRef, Span};
+use crate::declared::{IoClass, Scope, SecretRef, Span};
 use crate::observed::{JobMarker, JobName};
 use crate::schedulers::{Job, RenderedFile};
 use std::collections::BTreeMap;
@@ -73,6 +73,8 @@ fn note_argv(job: &Job) -> Option<Vec<String>> {
     let run = job.argv.iter().skip(1).position(|word| word == "run")? + 1;
     let mut argv = job.argv.clone();
     "note-failure".clone_into(&mut argv[run]);
+    // Whether a run was due is no question for a failure.
+    argv.retain(|word| word != "--if-due");
     Some(argv)
 }
 
@@ -131,11 +133,20 @@ fn service_text(job: &Job, what: &str, argv: &[String], limit: Span, on_failure:
     lines.push(format!("TimeoutStopSec={STOP_SECONDS}"));
     lines.push("KillMode=control-group".to_owned());
     lines.push("UMask=0077".to_owned());
-    for (name, value) in [("PATH", job.search_path.clone()), ("HOME", job.home.display().to_string())] {
+    // The primary group is the user's own.
+    lines.extend(job.run_as.as_ref().map(|user| format!("User={user}")));
+    let cache = job.cache().map(|cache| ("XDG_CACHE_HOME", cache.display().to_string()));
+    let places = [("PATH", job.search_path.clone()), ("HOME", job.home.display().to_string())];
+    for (name, value) in places.into_iter().chain(cache) {
         lines.push(format!("Environment={}", quote::quoted(&format!("{name}={value}"))));
     }
     lines.extend(credentials(job));
-    lines.extend(["Nice=10", "IOSchedulingClass=best-effort", "IOSchedulingPriority=7"].map(str::to_owned));
+    lines.push(format!("Nice={}", job.nice));
+    lines.push(format!("IOSchedulingClass={}", job.io_class.word()));
+    if job.io_class == IoClass::BestEffort {
+        lines.push("IOSchedulingPriority=7".to_owned());
+    }
+    lines.extend(job.memory_limit.map(|limit| format!("MemoryMax={}", limit.bytes())));
     match job.scope {
         Scope::System => lines.extend(sandbox::lines(job)),
         Scope::User => lines.push(
@@ -176,14 +187,14 @@ pub(super) fn inexpressible(job: &Job) -> Option<String> {
 }
 
 fn timer_text(job: &Job) -> Option<String> {
-    let (schedule, zone) = job.schedule.as_ref()?;
+    let calendar = job.calendar.as_ref()?;
     let mut lines =
         vec!["[Unit]".to_owned(), format!("Description=when: {}", description(job)), String::new()];
     lines.push("[Timer]".to_owned());
-    lines.extend(schedule.on_calendar(zone).iter().map(|it| format!("OnCalendar={it}")));
+    lines.extend(calendar.on_calendar().iter().map(|it| format!("OnCalendar={it}")));
     lines.push("Persistent=true".to_owned());
     lines.push("AccuracySec=1s".to_owned());
-    let delay = (schedule.period_min().seconds() / 20).min(DELAY_MAX_SECONDS);
+    let delay = (calendar.period_min().seconds() / 20).min(DELAY_MAX_SECONDS);
     if delay > 0 {
         lines.push(format!("RandomizedDelaySec={delay}s"));
         lines.push("FixedRandomDelay=true".to_owned());
@@ -196,7 +207,7 @@ fn timer_text(job: &Job) -> Option<String> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::declared::TimeZoneName;
+    use crate::declared::{Calendar, IoClass, TimeZoneName};
     use crate::format::Digest;
 
     /// A job of the system, as a small plan makes it.
@@ -210,7 +221,15 @@ pub(super) mod tests {
             argv: argv.map(str::to_owned).to_vec(),
             search_path: "/usr/bin:/bin".to_owned(),
             home: "/root".into(),
-            schedule: Some(("daily 03:00".parse().expect("a schedule"), TimeZoneName::default())),
+            calendar: Some(Calendar::plain(
+                "daily 03:00".parse().expect("a schedule"),
+                TimeZoneName::default(),
+            )),
+            host_zone: Some(TimeZoneName::default()),
+            run_as: None,
+            memory_limit: None,
+            nice: 10,
+            io_class: IoClass::BestEffort,
             time_limit: Span::from_seconds(86_400),
             writable: vec!["/var/lib/bkp".into()],
             readable: vec!["/srv/ledger.db".into()],
@@ -222,6 +241,14 @@ pub(super) mod tests {
     fn text(files: &[RenderedFile], name: &str) -> String {
         let file = files.iter().find(|file| file.path == Path::new("/units").join(name));
         file.map(|file| file.text.clone()).expect(name)
+    }
+
+    #[test]
+    fn note_of_a_failure_does_not_ask_whether_a_run_was_due() {
+        let mut job = job();
+        job.argv.push("--if-due".to_owned());
+        let note = text(&render(Path::new("/units"), &job), "bkp-ledger.failed.service");
+        assert!(note.contains("\"note-failure\"") && !note.contains("--if-due"), "{note}");
     }
 
     #[test]
@@ -259,7 +286,7 @@ pub(super) mod tests {
     fn trial_has_a_service_alone() {
         let mut job = job();
         job.name = JobName::Trial("ledger".parse().expect("a name"));
-        job.schedule = None;
+        job.calendar = None;
         let files = render(Path::new("/units"), &job);
         assert_eq!(files.len(), 1);
         assert!(!files[0].text.contains("OnFailure"));
@@ -287,9 +314,11 @@ pub(super) mod tests {
             timer.lines().find_map(|line| line.strip_prefix("RandomizedDelaySec=").map(str::to_owned))
         };
         assert_eq!(delay(&job).as_deref(), Some("600s"));
-        job.schedule = Some(("every 30m".parse().expect("a schedule"), TimeZoneName::default()));
+        job.calendar =
+            Some(Calendar::plain("every 30m".parse().expect("a schedule"), TimeZoneName::default()));
         assert_eq!(delay(&job).as_deref(), Some("90s"));
-        job.schedule = Some(("every 1m".parse().expect("a schedule"), TimeZoneName::default()));
+        job.calendar =
+            Some(Calendar::plain("every 1m".parse().expect("a schedule"), TimeZoneName::default()));
         assert_eq!(delay(&job).as_deref(), Some("3s"));
     }
 
@@ -305,7 +334,11 @@ pub(super) mod tests {
             "{service}"
         );
         assert!(!service.contains("WORD"));
-        assert_eq!(service.matches("Environment=").count(), 2);
+        assert_eq!(
+            service.matches("Environment=").count(),
+            2,
+            "there is no state folder in its command line"
+        );
     }
 
     #[test]
@@ -315,6 +348,22 @@ pub(super) mod tests {
         job.credentials.insert("key".into(), SecretRef::File("/etc/x\nExecStart=/bin/sh".into()));
         assert!(inexpressible(&job).is_some());
         assert!(!text(&render(Path::new("/units"), &job), "bkp-ledger.service").contains("/bin/sh"));
+    }
+
+    #[test]
+    fn job_and_its_note_of_failure_run_as_the_sets_user() {
+        let mut job = job();
+        assert!(render(Path::new("/units"), &job).iter().all(|file| !file.text.contains("\nUser=")));
+        job.run_as = "app".parse().ok();
+        job.argv.extend(["--state-dir".to_owned(), "/var/lib/bkp/users/app".to_owned()]);
+        let files = render(Path::new("/units"), &job);
+        for name in ["bkp-ledger.service", "bkp-ledger.failed.service"] {
+            let service = text(&files, name);
+            assert!(service.contains("\nUser=app\n") && !service.contains("Group="), "{service}");
+            assert!(service.contains("\nCapabilityBoundingSet=\n"), "{service}");
+            let cache = "\nEnvironment=\"XDG_CACHE_HOME=/var/lib/bkp/users/app/cache\"\n";
+            assert!(service.contains(cache), "{service}");
+        }
     }
 
     #[test]

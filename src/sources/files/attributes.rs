@@ -2,13 +2,14 @@
 //!
 //! What a user cannot set is never compared and never an error; what can be set and fails is.
 
+use super::folder::by_descriptor;
 use super::header::EntryHeader;
-use super::node::MODE_BITS;
+use super::node::{MODE_BITS, is_unsupported, mode_of};
 use crate::format::EntryTime;
-use rustix::fs::{AtFlags, Gid, Mode, Timespec, Timestamps, Uid, XattrFlags};
+use rustix::fs::{AtFlags, Gid, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno;
 use std::collections::BTreeSet;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// Who restores.
 #[derive(Debug, Clone, Copy)]
@@ -33,10 +34,23 @@ impl Restoring {
         if self.privileged() || (uid, gid) == (self.uid, self.gid) { mode & MODE_BITS } else { mode & 0o1777 }
     }
 
+    /// Whether this user can set an attribute of this name (setxattr(2) of macOS): all but the system's own.
+    #[cfg(not(target_os = "linux"))]
+    pub fn sets(self, name: &[u8]) -> bool {
+        !labels_by_itself(name) && (self.privileged() || !name.starts_with(b"com.apple.system."))
+    }
+
     /// Whether this user can set an attribute of this name (xattr(7)).
+    #[cfg(target_os = "linux")]
     pub fn sets(self, name: &[u8]) -> bool {
         self.privileged() || name.starts_with(b"user.") || name.starts_with(b"system.posix_acl_")
     }
+}
+
+/// Whether the system gives an attribute of this name to what is new, unasked: the labels of Linux's security modules
+/// (xattr(7)), and where a Mac notes which program made a file.
+pub fn labels_by_itself(name: &[u8]) -> bool {
+    if cfg!(target_os = "linux") { name.starts_with(b"security.") } else { name == b"com.apple.provenance" }
 }
 
 /// What is given its attributes.
@@ -64,7 +78,7 @@ impl Subject<'_> {
     }
 
     fn mode(&self, mode: u32) -> Result<(), Errno> {
-        let mode = Mode::from_raw_mode(mode);
+        let mode = mode_of(mode);
         match self {
             Self::Open(file) => rustix::fs::fchmod(file, mode),
             Self::Named(folder, name) => rustix::fs::chmodat(folder, *name, mode, AtFlags::empty()),
@@ -74,11 +88,12 @@ impl Subject<'_> {
     fn xattr(&self, name: &[u8], value: &[u8]) -> Result<(), Errno> {
         match self {
             Self::Open(file) => rustix::fs::fsetxattr(file, name, value, XattrFlags::empty()),
-            Self::Named(folder, own) => {
-                let path =
-                    [format!("/proc/self/fd/{}/", folder.as_fd().as_raw_fd()).as_bytes(), own].concat();
-                rustix::fs::lsetxattr(path.as_slice(), name, value, XattrFlags::empty())
-            }
+            Self::Named(folder, own) => rustix::fs::lsetxattr(
+                by_descriptor(folder.as_fd(), own)?.as_slice(),
+                name,
+                value,
+                XattrFlags::empty(),
+            ),
         }
     }
 
@@ -110,7 +125,7 @@ impl Subject<'_> {
             if restoring.sets(name) {
                 match self.xattr(name, value) {
                     Ok(()) => {}
-                    Err(Errno::OPNOTSUPP | Errno::PERM) => {
+                    Err(errno) if errno == Errno::PERM || is_unsupported(errno) => {
                         unkept.insert(name.clone());
                     }
                     Err(errno) => return Err(errno),

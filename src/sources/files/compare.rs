@@ -2,19 +2,20 @@
 //!
 //! Only what this user could not restore is left out of the comparison; content never is.
 
-use super::attributes::Restoring;
+use super::attributes::{Restoring, labels_by_itself};
 use super::extract::{Extracted, count, no_counts};
-use super::folder::{Names, open_file, open_folder};
-use super::node::{Node, XattrsOf, shown, xattr_digests, xattr_name_text};
+use super::folder::{Names, by_descriptor, open_file, open_folder};
+use super::node::{Node, XattrsOf, mode_of, shown, xattr_digests, xattr_name_text};
 use crate::format::{Counts, Digest, EntryKind, IndexEntry};
-use rustix::fs::{AtFlags, Mode};
+use crate::host::pulse;
+use rustix::fs::AtFlags;
 use rustix::io::Errno;
 use sha2::Digest as _;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
 /// Differences that are told in words; of the rest only the number.
@@ -212,7 +213,7 @@ impl<'a> Comparison<'a> {
             _ => return Ok(()),
         };
         if !self.restoring.privileged() && node.mode & needed != needed {
-            rustix::fs::chmodat(parent, name, Mode::from_raw_mode(node.mode | needed), AtFlags::empty())?;
+            rustix::fs::chmodat(parent, name, mode_of(node.mode | needed), AtFlags::empty())?;
         }
         Ok(())
     }
@@ -238,11 +239,10 @@ impl<'a> Comparison<'a> {
     }
 
     fn attributes(&self, entry: &IndexEntry, parent: &OwnedFd, name: &[u8]) -> io::Result<Option<String>> {
-        let path = [format!("/proc/self/fd/{}/", parent.as_raw_fd()).as_bytes(), name].concat();
+        let path = by_descriptor(parent.as_fd(), name)?;
         let found = xattr_digests(&XattrsOf::Path(&path).read()?);
         let compared = |name: &str| self.restoring.sets(name.as_bytes()) && !self.unkept.contains(name);
-        // Security modules label what is new by themselves.
-        let unasked = |name: &str| name.starts_with("security.") && !entry.xattrs.contains_key(name);
+        let unasked = |name: &str| labels_by_itself(name.as_bytes()) && !entry.xattrs.contains_key(name);
         let names: BTreeSet<&String> = entry.xattrs.keys().chain(found.keys()).collect();
         let differing: Vec<&str> = names
             .into_iter()
@@ -259,7 +259,10 @@ fn digest_of(mut file: File) -> io::Result<Digest> {
     loop {
         match file.read(&mut buffer) {
             Ok(0) => return Ok(Digest::from_bytes(digest.finalize().into())),
-            Ok(count) => digest.update(&buffer[..count]),
+            Ok(count) => {
+                pulse::beat();
+                digest.update(&buffer[..count]);
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }

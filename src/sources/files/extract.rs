@@ -9,7 +9,7 @@ use super::attributes::{Restoring, Subject};
 use super::folder::open_folder;
 use super::header::EntryHeader;
 use super::include::Include;
-use super::node::shown;
+use super::node::{shown, special_node};
 use crate::format::{Counts, EntryKind};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -316,10 +316,7 @@ impl<'a> Extraction<'a> {
     fn special(&mut self, header: &EntryHeader) -> Result<(), RestoreError> {
         let path = &header.path;
         let name = self.descend(path)?;
-        let node = |kind: FileType| {
-            let number = header.device.map_or(0, |device| rustix::fs::makedev(device.major, device.minor));
-            rustix::fs::mknodat(self.parent(), name, kind, Mode::RUSR | Mode::WUSR, number)
-        };
+        let node = |kind: FileType| special_node(self.parent().as_fd(), name, kind, header.device);
         let is_symlink = header.kind == EntryKind::Symlink;
         let (made, is_device) = match header.kind {
             EntryKind::Symlink if header.target.is_empty() => {

@@ -5,6 +5,8 @@
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 use std::ffi::CStr;
+#[cfg(target_os = "linux")]
+use std::os::fd::AsRawFd;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// How folders are opened: never through a symbolic link in the last name.
@@ -83,15 +85,37 @@ pub fn open_folder(parent: impl AsFd, name: &[u8]) -> Result<OwnedFd, Errno> {
     rustix::fs::openat(parent, name, FOLDER, Mode::empty())
 }
 
+/// What asks for no right to list a folder (open(2)).
+#[cfg(target_os = "linux")]
+const UNREAD: OFlags = OFlags::PATH;
+/// A Mac has no such flag that can be named here: a folder that may be passed and not listed is refused there.
+#[cfg(not(target_os = "linux"))]
+const UNREAD: OFlags = OFlags::empty();
+
 /// Opens a folder on the way to a declared path, which may be reached through links as the user wrote it; `unread`
 /// asks for no right to list it.
 pub fn open_way(parent: impl AsFd, name: &[u8], unread: bool) -> Result<OwnedFd, Errno> {
     let flags = FOLDER.difference(OFlags::NOFOLLOW);
-    let flags = if unread { flags | OFlags::PATH } else { flags };
+    let flags = if unread { flags | UNREAD } else { flags };
     rustix::fs::openat(parent, name, flags, Mode::empty())
 }
 
 /// Opens a file in a folder for reading, and fails on a symbolic link.
 pub fn open_file(parent: impl AsFd, name: &[u8]) -> Result<OwnedFd, Errno> {
     rustix::fs::openat(parent, name, FILE, Mode::empty())
+}
+
+/// A path to a name in an open folder, for the calls that take no descriptor: by the descriptor itself (proc(5)), so
+/// that nobody can divert it.
+#[cfg(target_os = "linux")]
+#[expect(clippy::unnecessary_wraps, reason = "on a Mac the system is asked, and can refuse")]
+pub fn by_descriptor(folder: BorrowedFd<'_>, name: &[u8]) -> Result<Vec<u8>, Errno> {
+    Ok([format!("/proc/self/fd/{}/", folder.as_raw_fd()).as_bytes(), name].concat())
+}
+
+/// A path to a name in an open folder, for the calls that take no descriptor: where the folder lies now (fcntl(2) of
+/// macOS, `F_GETPATH`). Who may rename what lies above could divert it.
+#[cfg(not(target_os = "linux"))]
+pub fn by_descriptor(folder: BorrowedFd<'_>, name: &[u8]) -> Result<Vec<u8>, Errno> {
+    Ok([rustix::fs::getpath(folder)?.as_bytes(), b"/", name].concat())
 }

@@ -1,6 +1,6 @@
 //! Looks whether what is declared is there and can be read, without reading it.
 
-use super::super::SourceError;
+use super::super::{SourceError, privacy_remedy, refused};
 use super::selection::{RootGlob, Selection};
 use crate::diagnostic::Diagnostic;
 use crate::host::{FileKind, Host};
@@ -16,7 +16,7 @@ fn failed(object: &str, path: &Path, error: io::Error) -> SourceError {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
             SourceError::Missing { object: object.to_owned() }
         }
-        io::ErrorKind::PermissionDenied => SourceError::Denied { object: path.display().to_string(), error },
+        io::ErrorKind::PermissionDenied => refused(path.display().to_string(), error),
         _ => SourceError::Read { object: path.display().to_string(), error },
     }
 }
@@ -138,8 +138,15 @@ fn unmet(host: &dyn Host, error: &SourceError) -> Diagnostic {
         SourceError::Missing { .. } => {
             diagnostic.fix("correct the path in the plan file, or mount or make what it names")
         }
-        SourceError::Denied { object, .. } => diagnostic
-            .fix(format!("run `setfacl -R -m u:{user}:rX '{object}'`, or run bkp as a user who may read it")),
+        SourceError::Denied { object, error } => match privacy_remedy(error) {
+            Some(remedy) => diagnostic.fix(remedy),
+            // A Mac has no setfacl.
+            None if cfg!(target_os = "macos") => diagnostic
+                .fix(format!("let user {user} read `{object}`, or run bkp as a user who may read it")),
+            None => diagnostic.fix(format!(
+                "run `setfacl -R -m u:{user}:rX '{object}'`, or run bkp as a user who may read it"
+            )),
+        },
         SourceError::Pattern { .. } => diagnostic.fix("correct the glob in the plan file"),
         SourceError::Read { .. }
         | SourceError::Changed { .. }

@@ -3,7 +3,8 @@
 //! Nothing here follows a symbolic link or opens anything.
 
 use crate::format::{DeviceNumber, Digest, EntryKind, EntryTime};
-use rustix::fs::{FileType, Stat};
+use crate::host::stat_number;
+use rustix::fs::{FileType, Mode, Stat};
 use rustix::io::Errno;
 use std::collections::BTreeMap;
 use std::io;
@@ -31,8 +32,32 @@ pub struct Node {
     pub number: DeviceNumber,
 }
 
-fn time(seconds: i64, nanoseconds: u64) -> EntryTime {
-    EntryTime { seconds, nanoseconds: u32::try_from(nanoseconds).unwrap_or(0) }
+fn time(seconds: i64, nanoseconds: impl TryInto<u32>) -> EntryTime {
+    EntryTime { seconds, nanoseconds: nanoseconds.try_into().unwrap_or(0) }
+}
+
+/// Permission bits as the system's calls take them.
+#[cfg(target_os = "linux")]
+pub fn mode_of(bits: u32) -> Mode {
+    Mode::from_raw_mode(bits & MODE_BITS)
+}
+
+/// Permission bits as the system's calls take them: a Mac has 16 bits for them.
+#[cfg(not(target_os = "linux"))]
+pub fn mode_of(bits: u32) -> Mode {
+    Mode::from_raw_mode(u16::try_from(bits & MODE_BITS).expect("twelve bits"))
+}
+
+/// What a system says of an extended attribute that is not there (xattr(7); getxattr(2) of macOS).
+#[cfg(target_os = "linux")]
+pub const NO_ATTRIBUTE: Errno = Errno::NODATA;
+/// What a system says of an extended attribute that is not there (xattr(7); getxattr(2) of macOS).
+#[cfg(not(target_os = "linux"))]
+pub const NO_ATTRIBUTE: Errno = Errno::NOATTR;
+
+/// Whether a file system cannot do what was asked. A Mac has two numbers for that, Linux one with two names.
+pub fn is_unsupported(errno: Errno) -> bool {
+    [Errno::OPNOTSUPP, Errno::NOTSUP].contains(&errno)
 }
 
 impl Node {
@@ -40,13 +65,13 @@ impl Node {
     pub fn of(stat: &Stat) -> Self {
         Self {
             kind: FileType::from_raw_mode(stat.st_mode),
-            mode: stat.st_mode & MODE_BITS,
+            mode: u32::try_from(stat_number(stat.st_mode)).unwrap_or(0) & MODE_BITS,
             uid: stat.st_uid,
             gid: stat.st_gid,
             size_bytes: u64::try_from(stat.st_size).unwrap_or(0),
             stored_bytes: u64::try_from(stat.st_blocks).unwrap_or(0) * 512,
-            links: stat.st_nlink,
-            device: stat.st_dev,
+            links: stat_number(stat.st_nlink),
+            device: stat_number(stat.st_dev),
             inode: stat.st_ino,
             modified: time(stat.st_mtime, stat.st_mtime_nsec),
             changed: time(stat.st_ctime, stat.st_ctime_nsec),
@@ -107,7 +132,8 @@ impl XattrsOf<'_> {
         let mut found = Xattrs::new();
         let mut small = [0_u8; 1024];
         let names = match self.list(&mut small) {
-            Ok(0) | Err(Errno::OPNOTSUPP) => return Ok(found),
+            Ok(0) => return Ok(found),
+            Err(errno) if is_unsupported(errno) => return Ok(found),
             Ok(length) => small[..length].to_vec(),
             Err(Errno::RANGE) => whole(|buffer| self.list(buffer))?,
             Err(errno) => return Err(errno.into()),
@@ -118,7 +144,7 @@ impl XattrsOf<'_> {
                     found.insert(name.to_vec(), value);
                 }
                 // It went away since it was listed.
-                Err(Errno::NODATA) => {}
+                Err(NO_ATTRIBUTE) => {}
                 Err(errno) => return Err(errno.into()),
             }
         }
@@ -165,4 +191,28 @@ pub fn shown(path: &[u8]) -> String {
         }
     }
     out
+}
+
+/// Makes a FIFO or a device.
+#[cfg(target_os = "linux")]
+pub fn special_node(
+    parent: BorrowedFd<'_>,
+    name: &[u8],
+    kind: FileType,
+    device: Option<DeviceNumber>,
+) -> Result<(), Errno> {
+    let number = device.map_or(0, |device| rustix::fs::makedev(device.major, device.minor));
+    rustix::fs::mknodat(parent, name, kind, Mode::RUSR | Mode::WUSR, number)
+}
+
+/// A Mac has no call to make a FIFO in an open folder that can be named here, and its devices are nobody's to make:
+/// these are left out and counted, and a FIFO is an error.
+#[cfg(not(target_os = "linux"))]
+pub fn special_node(
+    _parent: BorrowedFd<'_>,
+    _name: &[u8],
+    kind: FileType,
+    _device: Option<DeviceNumber>,
+) -> Result<(), Errno> {
+    Err(if kind == FileType::Fifo { Errno::NOTSUP } else { Errno::PERM })
 }

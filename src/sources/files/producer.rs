@@ -4,6 +4,7 @@
 
 use super::super::SourceError;
 use super::chunks::ChunkWriter;
+use super::folder::by_descriptor;
 use super::header::{BLOCK_BYTES, EntryHeader};
 use super::hooks::Hooks;
 use super::node::{Node, Xattrs, XattrsOf, shown, xattr_digests};
@@ -17,7 +18,7 @@ use rustix::io::Errno;
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::io::{self, BufWriter, Seek};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -272,7 +273,7 @@ impl Producer {
         } else {
             Vec::new()
         };
-        let by_descriptor = [format!("/proc/self/fd/{}/", parent.as_raw_fd()).as_bytes(), name].concat();
+        let by_descriptor = by_descriptor(parent.as_fd(), name).map_err(|errno| failed(&self.path, errno))?;
         let xattrs = match XattrsOf::Path(&by_descriptor).read() {
             Ok(xattrs) => xattrs,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {

@@ -9,6 +9,9 @@ use super::compare::{self, Comparison, Differences, LookError};
 use super::extract::{Extracted, Extraction};
 use super::folder::Names;
 use super::include::Include;
+use super::node::mode_of;
+#[cfg(target_os = "linux")]
+use super::node::{NO_ATTRIBUTE, is_unsupported};
 use crate::format::{Counts, EntryKind, IndexError, IndexReader};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
@@ -49,11 +52,25 @@ fn make_folder(path: &Path) -> Result<OwnedFd, RestoreError> {
         .create(path)
         .map_err(|error| target_failed(path, error))?;
     let folder = open_target(path)?;
-    // What lies above may hand down rights that the entries do not have.
-    match rustix::fs::fremovexattr(&folder, "system.posix_acl_default") {
-        Ok(()) | Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(folder),
-        Err(errno) => Err(target_failed(path, errno)),
+    hand_down_nothing(&folder).map_err(|errno| target_failed(path, errno))?;
+    Ok(folder)
+}
+
+/// Removes what lies above may hand down: rights that the entries do not have (acl(5)).
+#[cfg(target_os = "linux")]
+fn hand_down_nothing(folder: &OwnedFd) -> Result<(), Errno> {
+    match rustix::fs::fremovexattr(folder, "system.posix_acl_default") {
+        Err(errno) if errno != NO_ATTRIBUTE && !is_unsupported(errno) => Err(errno),
+        Ok(()) | Err(_) => Ok(()),
     }
+}
+
+/// A Mac's rights that are handed down are no attribute, and nothing here can take them away: a restore below a folder
+/// with such rights leaves them on what it makes.
+#[cfg(not(target_os = "linux"))]
+#[expect(clippy::unnecessary_wraps, reason = "Linux has something to do here")]
+fn hand_down_nothing(_folder: &OwnedFd) -> Result<(), Errno> {
+    Ok(())
 }
 
 fn open_target(path: &Path) -> Result<OwnedFd, RestoreError> {
@@ -170,7 +187,7 @@ fn unlock(folder: &OwnedFd) -> Result<(), Errno> {
     rustix::fs::fchmod(folder, Mode::RWXU)?;
     compare::each(folder, &mut |_, parent, name, node| {
         if node.entry_kind() == Some(EntryKind::Folder) && node.mode & 0o700 != 0o700 {
-            rustix::fs::chmodat(parent, name, Mode::from_raw_mode(node.mode | 0o700), AtFlags::empty())?;
+            rustix::fs::chmodat(parent, name, mode_of(node.mode | 0o700), AtFlags::empty())?;
         }
         Ok(())
     })

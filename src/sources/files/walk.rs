@@ -4,12 +4,13 @@
 //! path, which leads where the user said. The names of the folders on the way down are in memory, never a whole tree.
 //! A failure ends the walk: an archive that lacks what was declared must not come to its end.
 
-use super::super::SourceError;
+use super::super::{SourceError, refused};
 use super::chunks::Stopped;
 use super::folder::{Names, open_file, open_folder, open_root, open_way};
 use super::node::{Node, shown};
 use super::producer::Producer;
 use super::selection::{Position, Selection, Step};
+use crate::host::pulse;
 use rustix::fs::{AtFlags, FileType};
 use rustix::io::Errno;
 use std::io;
@@ -44,7 +45,7 @@ impl From<Stopped> for End {
 pub fn failed(path: &[u8], errno: Errno) -> SourceError {
     let object = shown(path);
     match errno {
-        Errno::ACCESS | Errno::PERM => SourceError::Denied { object, error: errno.into() },
+        Errno::ACCESS | Errno::PERM => refused(object, errno.into()),
         Errno::LOOP | Errno::NOTDIR => SourceError::Read {
             object,
             error: io::Error::other("it was replaced by something else while the folder was read"),
@@ -107,6 +108,7 @@ impl Producer {
         let mut name = Vec::new();
         while let Some(frame) = frames.last_mut() {
             self.check_stopped()?;
+            pulse::beat();
             if !frame.names.take_next(&mut name) {
                 frames.pop();
                 continue;

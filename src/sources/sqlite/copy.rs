@@ -13,6 +13,7 @@ use super::beside;
 use super::check::{self, Checked};
 use super::header::{Connected, HeaderError};
 use crate::host::pause;
+use crate::host::pulse;
 use crate::sources::SourceError;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::config::DbConfig;
@@ -185,7 +186,9 @@ fn step_to_end(source: &Connection, backup: &Backup<'_, '_>, max_lock: Duration)
                 refused_since = None;
                 let progress = backup.progress();
                 let copied = progress.pagecount - progress.remaining;
-                if copied <= copied_pages {
+                if copied > copied_pages {
+                    pulse::beat();
+                } else {
                     restarts += 1;
                     if restarts == 1 {
                         locked_since = Some(Instant::now());

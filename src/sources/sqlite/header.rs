@@ -3,6 +3,7 @@
 //! Never here: a descriptor of a live database closed while this process holds a connection to it, which would drop
 //! the connection's locks.
 
+use crate::host::stat_number;
 use rustix::fs::{Mode, OFlags};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -100,7 +101,7 @@ fn connected() -> MutexGuard<'static, BTreeMap<(u64, u64), Vec<Header>>> {
 /// Identity of the file that a path leads to, without opening it.
 fn identity(path: &Path) -> io::Result<(u64, u64)> {
     let status = rustix::fs::stat(path)?;
-    Ok((status.st_dev, status.st_ino))
+    Ok((stat_number(status.st_dev), status.st_ino))
 }
 
 /// Reads the header of a live database; one that this process is connected to is not opened again.

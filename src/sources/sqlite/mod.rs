@@ -19,7 +19,7 @@ mod tests;
 pub use discover::discover;
 pub use restore::SqliteRestorer;
 
-use super::{Member, Source, SourceError, SourceStream};
+use super::{Member, Source, SourceError, SourceStream, privacy_remedy, refused};
 use crate::declared::SqliteDeclaration;
 use crate::diagnostic::Diagnostic;
 use crate::format::encode_name;
@@ -80,7 +80,7 @@ fn source_error(path: &Path, error: io::Error) -> SourceError {
     let object = path.display().to_string();
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => SourceError::Missing { object },
-        io::ErrorKind::PermissionDenied => SourceError::Denied { object, error },
+        io::ErrorKind::PermissionDenied => refused(object, error),
         _ => SourceError::Read { object, error },
     }
 }
@@ -105,9 +105,10 @@ fn remedy(error: &SourceError) -> String {
             "create `{object}`, correct its path in the plan file, or take it out of the set: a missing database is \
              never skipped"
         ),
-        SourceError::Denied { object, .. } => {
-            format!("let the user that runs the job read `{object}` and pass through its folders")
-        }
+        SourceError::Denied { object, error } => match privacy_remedy(error) {
+            Some(remedy) => remedy.to_owned(),
+            None => format!("let the user that runs the job read `{object}` and pass through its folders"),
+        },
         SourceError::Read { .. }
         | SourceError::Changed { .. }
         | SourceError::Database { .. }

@@ -4,8 +4,8 @@
 
 use super::{Outlook, TRIAL_SLACK, job_trouble};
 use crate::decide::{Step, StepId};
-use crate::declared::{self, DestinationName, SetName};
-use crate::destinations::Access;
+use crate::declared::{self, DestinationName, Scope, SetName};
+use crate::destinations::{Access, DestinationError};
 use crate::diagnostic::Diagnostic;
 use crate::exit_code::ExitCode;
 use crate::format::{Digest, Level, SnapshotId};
@@ -16,10 +16,10 @@ use crate::workflow::event::{Event, Listener};
 use crate::workflow::history::{Site, newest_complete, node_of};
 use crate::workflow::jobs::JobMaker;
 use crate::workflow::places::{installed_plan, job_plan, trial_plan};
-use crate::workflow::{WorkflowError, journal, lock, restore, signal, verify};
+use crate::workflow::{WorkflowError, journal, lock, restore, runner, signal, verify};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What apply came to.
 #[derive(Debug, Default)]
@@ -41,12 +41,7 @@ pub fn apply(host: &dyn Host, outlook: &Outlook, listener: Listener<'_>) -> Appl
         host,
         outlook,
         scheduler: schedulers::scheduler(outlook.kind, &outlook.places),
-        maker: JobMaker {
-            plan: &outlook.plan,
-            places: &outlook.places,
-            binary: outlook.facts.host.binary.path.clone(),
-            home: outlook.facts.host.home.clone(),
-        },
+        maker: JobMaker::new(&outlook.plan, &outlook.places, outlook.kind, &outlook.facts.host),
         listener,
     };
     for id in graph.order() {
@@ -142,22 +137,60 @@ impl Worker<'_> {
         Ok(())
     }
 
+    /// Makes what a set's runs need: its state, for its user, and its folder at each local destination.
+    fn make_room(&self, set: &SetName) -> Result<PathBuf, WorkflowError> {
+        let (plan, places) = (&self.outlook.plan, &self.outlook.places);
+        let state = &places.state;
+        self.host.create_dir_all(state, 0o700).map_err(|error| {
+            Diagnostic::new("state folder not usable", state.display().to_string()).why(error.to_string())
+        })?;
+        let declared = plan.sets.get(set).map(|it| plan.destinations_of(it)).unwrap_or_default();
+        let sites = declared.iter().filter_map(|name| self.site(name));
+        if let Some(user) = runner::of(plan, set, places.scope) {
+            let account = runner::prepare(self.host, plan, places, &user)?;
+            for site in sites {
+                match site.target.give(&site.layout.set(set), (account.uid, account.gid)) {
+                    // With a second destination the set goes on; the trial says what is missing here.
+                    Ok(()) | Err(DestinationError::NotPrepared { .. }) => {}
+                    Err(error) => {
+                        return Err(
+                            Diagnostic::from_error("destination not ready for its user", &error).into()
+                        );
+                    }
+                }
+            }
+        } else if self.host.user().is_root() && places.scope == Scope::System {
+            for site in sites {
+                let prefix = site.layout.set(set);
+                if site.target.folders(&prefix).is_ok_and(|snapshots| !snapshots.is_empty()) {
+                    // What was another user's before is root's again. Where the destination knows no owners, root
+                    // writes there all the same, or the trial says that it cannot.
+                    let _as_it_is = site.target.give(&prefix, (0, 0));
+                }
+            }
+        }
+        Ok(runner::places_of(plan, set, places).state)
+    }
+
     /// Runs a set's job under its trial name, through the scheduler, and asks the destinations what came of it.
     fn try_set(&self, set: &SetName) -> Result<Vec<Diagnostic>, WorkflowError> {
         let plan = &self.outlook.plan;
         let declaration =
             plan.sets.get(set).ok_or_else(|| Diagnostic::new("unknown set", set.to_string()))?;
         let only = plan.only(set).ok_or_else(|| Diagnostic::new("unknown set", set.to_string()))?;
-        let state = &self.outlook.places.state;
-        self.host.create_dir_all(state, 0o700).map_err(|error| {
-            Diagnostic::new("state folder not usable", state.display().to_string()).why(error.to_string())
-        })?;
+        let state = self.make_room(set)?;
         let began = self.host.now();
         self.write(&trial_plan(&self.outlook.places, &plan.name, set), &declared::render(&only))?;
         let trial = self.maker.trial(set).ok_or_else(|| Diagnostic::new("unknown set", set.to_string()))?;
         self.scheduler.install(self.host, &trial).map_err(|error| job_trouble(&trial.name, &error))?;
         let limit = plan.time_limit(declaration).duration().saturating_add(TRIAL_SLACK);
         let listener = self.listener;
+        if self.outlook.kind == SchedulerKind::Cron {
+            listener(Event::Phase(format!(
+                "waiting for cron to start {} at the turn of a minute",
+                trial.name
+            )));
+        }
         let start = || {
             let tick = &mut || listener(Event::Tick);
             let outcome = self.scheduler.start_and_wait(self.host, &trial.name, limit, tick);
@@ -168,7 +201,7 @@ impl Worker<'_> {
         while matches!(&outcome, Ok(JobOutcome::Exited(status)) if *status == i32::from(ExitCode::Locked.status()))
         {
             let waiting = &mut |holder: &str| listener(Event::Phase(format!("waiting for {holder}")));
-            match lock::wait(self.host, state, set, limit, waiting) {
+            match lock::wait(self.host, &state, set, limit, waiting) {
                 Ok(true) => outcome = start(),
                 Ok(false) => break,
                 Err(error) => outcome = Err(error),
@@ -232,13 +265,15 @@ impl Worker<'_> {
             JobOutcome::Failed(how) => how.clone(),
             JobOutcome::NotStarted(why) => format!("the job was not started: {why}"),
         };
-        let entries = journal::of_set(self.host, &self.outlook.places.state, set).unwrap_or_default();
+        let state = runner::places_of(plan, set, &self.outlook.places).state;
+        let entries = journal::of_set(self.host, &state, set).unwrap_or_default();
         let said =
             entries.into_iter().rev().filter(|entry| entry.at >= began).find_map(|entry| match entry.event {
                 JournalEvent::Finished { reason, .. } => Some(reason),
                 JournalEvent::Started { .. }
                 | JournalEvent::Sealed { .. }
                 | JournalEvent::Skipped { .. }
+                | JournalEvent::Held { .. }
                 | JournalEvent::Removing { .. }
                 | JournalEvent::Proved { .. } => None,
             });
@@ -253,7 +288,8 @@ impl Worker<'_> {
                 Diagnostic::new("set not proven", format!("set `{set}`, destination `{name}`"))
                     .why(why.clone())
                     .fix(format!(
-                        "mend the cause and apply again; `bkp run {set} --plan FILE` shows it at once"
+                        "mend the cause and apply again; `bkp run {set} --plan {}` shows it at once",
+                        self.outlook.origin.path.display()
                     ))
             })
             .collect();
@@ -271,6 +307,7 @@ impl Worker<'_> {
                 let plan = &self.outlook.plan;
                 let only = plan.only(set).ok_or_else(|| Diagnostic::new("unknown set", set.to_string()))?;
                 self.write(&job_plan(&self.outlook.places, &plan.name, set), &declared::render(&only))?;
+                self.make_room(set)?;
                 self.maker.set(set)
             }
             JobName::Audit(_) => self.maker.audit(),

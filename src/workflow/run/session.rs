@@ -1,5 +1,6 @@
 //! A run that has its lock: its destinations, its name, and what follows once the members are stored.
 
+use super::arrival;
 use super::members::{self, Harvest};
 use super::report::{DestinationReport, MemberReport, RunReport};
 use super::{RunRequest, WorkflowError};
@@ -13,7 +14,7 @@ use crate::pipeline::{self, ManifestDraft};
 use crate::schedulers::Places;
 use crate::sources::{self, Source};
 use crate::workflow::event::{Event, Listener};
-use crate::workflow::history::{Copy, Depth, Site, newest_complete, node_of};
+use crate::workflow::history::{Copy, Site, newest_complete, node_of};
 use crate::workflow::scratch::Scratch;
 use crate::workflow::{drill, journal, prune, signal, verify};
 use jiff::Timestamp;
@@ -82,7 +83,7 @@ impl<'a> Session<'a> {
             let report: &mut DestinationReport = reports.entry(destination.clone()).or_default();
             let Some(declaration) = plan.destinations.get(destination) else { continue };
             let site = Site::open(destination, declaration, node.clone(), Access::Change);
-            match admit(&site, name, plan) {
+            match arrival::admit_patiently(&site, name, plan, request.trigger) {
                 Ok(history) => parties.push(Party { site, history }),
                 Err(diagnostic) => {
                     listener(Event::Trouble(diagnostic.clone()));
@@ -97,6 +98,7 @@ impl<'a> Session<'a> {
             JournalEvent::Sealed { .. }
             | JournalEvent::Finished { .. }
             | JournalEvent::Skipped { .. }
+            | JournalEvent::Held { .. }
             | JournalEvent::Removing { .. }
             | JournalEvent::Proved { .. } => None,
         });
@@ -405,21 +407,4 @@ impl<'a> Session<'a> {
     pub(super) fn listener(&self) -> Listener<'a> {
         self.listener
     }
-}
-
-/// Whether a destination can take part: prepared, and its history can be read.
-fn admit(site: &Site, name: &SetName, plan: &Plan) -> Result<Vec<SnapshotFacts>, Diagnostic> {
-    let trouble = |error: &crate::destinations::DestinationError| {
-        Diagnostic::from_error("destination not usable", error)
-            .fix("run `bkp plan` to see what is missing there")
-    };
-    if !site.target.prepared().map_err(|error| trouble(&error))? {
-        return Err(Diagnostic::new(
-            "destination not prepared",
-            format!("destination `{}` at {} has no marker of bkp's", site.name, site.target.location()),
-        )
-        .why("perhaps its file system is not mounted, or `bkp apply` has not run")
-        .fix("mount it, or run `bkp apply` with the plan file"));
-    }
-    site.all_looked_into(name, &plan.moved, Depth::Manifest).map_err(|error| trouble(&error))
 }

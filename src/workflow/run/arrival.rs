@@ -1,0 +1,56 @@
+//! Which destinations take part in a run: those that are prepared and whose history can be read.
+
+use crate::declared::{Plan, SetName};
+use crate::diagnostic::Diagnostic;
+use crate::format::Trigger;
+use crate::host::{pause, pulse};
+use crate::observed::SnapshotFacts;
+use crate::workflow::history::{Depth, Site};
+use crate::workflow::signal;
+use std::time::{Duration, Instant};
+
+/// Longest that a scheduled run waits for a destination to be there.
+const ARRIVAL_PATIENCE: Duration = Duration::from_secs(40);
+/// First rest between two looks; each is twice the one before.
+const ARRIVAL_STEP: Duration = Duration::from_secs(1);
+
+/// A destination that cannot take part yet. After a boot a scheduled run may be earlier than the network or a file
+/// system that is mounted late; it looks again for a while, and then goes on without.
+pub(super) fn admit_patiently(
+    site: &Site,
+    name: &SetName,
+    plan: &Plan,
+    trigger: Trigger,
+) -> Result<Vec<SnapshotFacts>, Diagnostic> {
+    let patience = match trigger {
+        Trigger::Schedule => ARRIVAL_PATIENCE,
+        Trigger::Manual | Trigger::Trial => Duration::ZERO,
+    };
+    let (began, mut rest) = (Instant::now(), ARRIVAL_STEP);
+    loop {
+        let found = admit(site, name, plan);
+        if found.is_ok() || began.elapsed() + rest > patience || signal::told_to_end() {
+            return found;
+        }
+        let _it_only_waits = pulse::Excuse::begin();
+        pause(rest);
+        rest *= 2;
+    }
+}
+
+/// Whether a destination can take part: prepared, and its history can be read.
+fn admit(site: &Site, name: &SetName, plan: &Plan) -> Result<Vec<SnapshotFacts>, Diagnostic> {
+    let trouble = |error: &crate::destinations::DestinationError| {
+        Diagnostic::from_error("destination not usable", error)
+            .fix("run `bkp plan` to see what is missing there")
+    };
+    if !site.target.prepared().map_err(|error| trouble(&error))? {
+        return Err(Diagnostic::new(
+            "destination not prepared",
+            format!("destination `{}` at {} has no marker of bkp's", site.name, site.target.location()),
+        )
+        .why("perhaps its file system is not mounted, or `bkp apply` has not run")
+        .fix("mount it, or run `bkp apply` with the plan file"));
+    }
+    site.all_looked_into(name, &plan.moved, Depth::Manifest).map_err(|error| trouble(&error))
+}

@@ -7,6 +7,7 @@ mod bed;
 mod broken;
 mod conditions;
 mod hooks;
+mod hostile;
 mod killed;
 mod machine;
 mod owners;

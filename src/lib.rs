@@ -11,13 +11,14 @@
 //! sources       bottom                                       one file or folder per kind, like the next two
 //! destinations  bottom
 //! schedulers    bottom
+//! secrets       declared host                               references resolved, never shown
 //! observed      declared format diagnostic host              facts: what was seen, when and how
 //! format        declared                                     what lies at a destination
 //! declared      format diagnostic host                       the plan file
 //! host          -                                            the operating system and the clock
 //! diagnostic    -                                            summary, what, why, fix
 //! exit_code     -                                            what a process tells its caller
-//! bottom     =  host declared observed format diagnostic exit_code
+//! bottom     =  host declared secrets observed format diagnostic exit_code
 //! ```
 
 pub mod cli;
@@ -32,5 +33,6 @@ pub mod observed;
 pub mod pipeline;
 pub mod render;
 pub mod schedulers;
+pub mod secrets;
 pub mod sources;
 pub mod workflow;

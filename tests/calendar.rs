@@ -172,6 +172,23 @@ fn end_of_quiet_hours_that_a_change_of_clocks_skips_has_a_start_where_the_gap_en
     assert_eq!(due(&calendar, stretch, starts), declared(&calendar, stretch), "{lines:?}");
 }
 
+#[test]
+fn hours_of_a_day_whose_midnight_is_skipped_are_no_dead_timer() {
+    for (zone, at) in [("America/Santiago", "2026-09-05T12:00:00Z"), ("Africa/Cairo", "2026-04-23T12:00:00Z")]
+    {
+        let zone: TimeZoneName = zone.to_owned().try_into().expect("a zone");
+        for schedule in ["every 4h", "every 12h", "daily 00:00", "hourly"] {
+            let calendar = Calendar::plain(schedule.parse().expect("a schedule"), zone.clone());
+            let begin = instant(at);
+            let stretch = (begin, begin + SignedDuration::from_hours(30));
+            let lines = calendar.on_calendar();
+            let starts: BTreeSet<Timestamp> =
+                lines.iter().flat_map(|line| elapses(line, stretch, 40)).collect();
+            assert_eq!(due(&calendar, stretch, starts), declared(&calendar, stretch), "{lines:?}");
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 

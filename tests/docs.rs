@@ -117,6 +117,7 @@ impl Walk {
             .env("TMPDIR", self.folder.path())
             .env("PATH", format!("{bin}:/usr/local/bin:/usr/bin:/bin"))
             .env("BKP_TEST_HOST_NAME", "shop-1")
+            .env("BKP_TEST_PROC", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/quiet-proc"))
             .current_dir(self.work())
             .stdin(Stdio::null())
             .output()

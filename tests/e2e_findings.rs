@@ -12,7 +12,7 @@ use std::process::Command;
 use support::{Bench, DAY, Found, SEARCH_PATH, flip_byte, set_mode, sh, text, wait_until};
 
 /// Codes that no test here provokes, and where they are.
-const ELSEWHERE: [(&str, &str); 9] = [
+const ELSEWHERE: [(&str, &str); 18] = [
     ("timer-inactive", "systemd"),
     ("timer-dead", "systemd"),
     ("timer-masked", "systemd"),
@@ -21,6 +21,15 @@ const ELSEWHERE: [(&str, &str); 9] = [
     ("linger-off", "systemd"),
     ("run-held", "e2e_conditions, systemd"),
     ("destination-full-soon", "decide: a small file system has to be mounted"),
+    ("tool-too-old", "postgres"),
+    ("server-unreachable", "postgres, mysql, redis, qdrant, mongodb"),
+    ("login-refused", "postgres, mysql, redis, qdrant, mongodb"),
+    ("grant-missing", "postgres, mysql, redis, mongodb"),
+    ("catalogue-limited", "mysql, mongodb"),
+    ("member-gone", "qdrant"),
+    ("member-not-stored", "qdrant"),
+    ("open-door", "postgres, redis, qdrant"),
+    ("drill-unjudged", "command_source"),
     ("proof-missing", "decide: a manifest says of every member when it was read back"),
 ];
 

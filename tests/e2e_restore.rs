@@ -100,6 +100,30 @@ fn damaged_artifact_is_never_restored_in_silence() {
 }
 
 #[test]
+fn snapshot_that_was_disproven_is_listed_as_that_and_restored_only_with_a_warning() {
+    let bench = Bench::new();
+    let noise: String = (0..400_000_u64)
+        .fold(String::new(), |noise, it| noise + &it.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_string());
+    bench.write("noise", &noise);
+    let program = bench.script("bin/dump", &format!("cat {}", bench.path("noise").display()));
+    bench.plan(&format!("  out: {{ type: command, command: [{}], compression: none }}\n", program.display()));
+    bench.apply("plan");
+    bench.bkp("snapshots out").exits(0).says_nothing_of("DISPROVEN");
+    flip_byte(&bench.newest("out").join("out.out"));
+    bench.bkp("verify out").exits(2);
+    bench.bkp("snapshots out").exits(0).says("DISPROVEN");
+    let to = bench.path("back");
+    bench
+        .run(["restore", "out", "--to", &to.display().to_string()])
+        .exits(1)
+        .says("this snapshot was disproven")
+        .says("--snapshot");
+    let left: Vec<_> =
+        fs::read_dir(&to).expect("a folder").map(|it| it.expect("an entry").file_name()).collect();
+    assert_eq!(left, ["out.out.damaged"], "nobody takes it for good data");
+}
+
+#[test]
 fn second_destination_gives_the_data_when_the_first_is_lost() {
     let bench = Bench::with_two_sets();
     let (near, far) = (bench.store(), bench.other_device("far"));

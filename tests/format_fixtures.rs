@@ -57,6 +57,7 @@ impl Machine {
             .env("TMPDIR", self.folder.path())
             .env("PATH", "/usr/bin:/bin")
             .env("BKP_TEST_HOST_NAME", "another-host")
+            .env("BKP_TEST_PROC", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/quiet-proc"))
             .current_dir(self.folder.path())
             .stdin(Stdio::null())
             .output()

@@ -41,6 +41,7 @@ impl Machine {
             .env("TMPDIR", self.folder.path())
             .env("PATH", "/usr/bin:/bin")
             .env("BKP_TEST_HOST_NAME", "host-1")
+            .env("BKP_TEST_PROC", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/quiet-proc"))
             .current_dir(self.folder.path())
             .stdin(Stdio::null());
         command

@@ -1,10 +1,12 @@
 //! Properties of the plan file: what is written is read again and means the same, and nothing makes the parser panic.
 
 use bkp::declared::{
-    self, AuditDeclaration, ChangedPolicy, Compression, Defaults, DestinationDeclaration, DestinationKind,
-    DestinationName, DiscoverDeclaration, FilesDeclaration, IoClass, JobPolicy, LocalDeclaration, NodeName,
-    Pause, Plan, PlanName, ProvePolicy, RetentionPolicy, Schedule, SchedulerChoice, Scope, SecretRef,
-    SetDeclaration, SetName, SetRetention, SourceDeclaration, Span, SqliteDeclaration, TimeZoneName,
+    self, AuditDeclaration, ChangedPolicy, CommandDeclaration, Compression, Defaults, DestinationDeclaration,
+    DestinationKind, DestinationName, DiscoverDeclaration, DrillPlace, FilesDeclaration, IoClass, JobPolicy,
+    LocalDeclaration, MemberChoice, MongodbDeclaration, MysqlDeclaration, NodeName, Pause, Plan, PlanName,
+    PostgresDeclaration, ProvePolicy, QdrantDeclaration, RedisDeclaration, RetentionPolicy, RolePolicy,
+    Schedule, SchedulerChoice, Scope, SecretRef, SetDeclaration, SetName, SetRetention, SourceDeclaration,
+    Span, SqliteDeclaration, TimeZoneName,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -132,7 +134,115 @@ fn source() -> impl Strategy<Value = SourceDeclaration> {
     });
     let sqlite = (btree_map(member(), path(), 1..3), span())
         .prop_map(|(files, max_lock)| SourceDeclaration::Sqlite(SqliteDeclaration { files, max_lock }));
-    prop_oneof![files, sqlite]
+    // Boxed: the values of all kinds side by side are more than a test's stack holds.
+    prop_oneof![2 => files.boxed(), 2 => sqlite.boxed(), 1 => database().boxed(), 1 => other_server().boxed()]
+        .boxed()
+}
+
+fn choice() -> impl Strategy<Value = MemberChoice> {
+    let names = vec(member(), 1..4).prop_map(|names| {
+        let once: std::collections::BTreeSet<String> = names.into_iter().collect();
+        once.into_iter().collect::<Vec<_>>()
+    });
+    (option::of(names), btree_map(member(), line(), 0..3)).prop_map(|(listed, mut ignore)| {
+        ignore.retain(|name, _| !listed.iter().flatten().any(|it| it == name));
+        MemberChoice { listed, ignore }
+    })
+}
+
+fn drill_place() -> impl Strategy<Value = DrillPlace> {
+    select(vec![DrillPlace::Auto, DrillPlace::Own, DrillPlace::Server])
+}
+
+fn database() -> impl Strategy<Value = SourceDeclaration> {
+    let roles = select(vec![RolePolicy::WithoutPasswords, RolePolicy::WithPasswords, RolePolicy::None]);
+    let reached = (option::of(line()), option::of(1_u16..), option::of(line()), option::of(secret()));
+    let more = (option::of(1_u32..64), option::of(span()), drill_place(), option::of(path()));
+    let postgres = (reached, choice(), roles, more, option::of(path())).prop_map(
+        |((host, port, user, password), databases, roles, (parallel, lock_wait, drill, tools), file)| {
+            SourceDeclaration::Postgres(PostgresDeclaration {
+                host,
+                port,
+                database: user.clone(),
+                service: user.clone(),
+                user,
+                service_file: file.clone(),
+                pass_file: if password.is_none() { file.clone() } else { None },
+                password,
+                ssl_mode: drill.word().starts_with('a').then(|| "verify-full".to_owned()),
+                ssl_root_cert: file,
+                databases,
+                roles,
+                parallel,
+                lock_wait,
+                drill,
+                tools,
+            })
+        },
+    );
+    let reached = (option::of(line()), option::of(1_u16..), option::of(path()), option::of(secret()));
+    let mysql = (reached, choice(), option::of(line()), drill_place(), option::of(path())).prop_map(
+        |((host, port, socket, password), databases, user, drill, file)| {
+            let by_host = host.is_some() || port.is_some();
+            SourceDeclaration::Mysql(MysqlDeclaration {
+                host,
+                port,
+                socket: if by_host { None } else { socket },
+                user,
+                defaults_file: if password.is_none() { file.clone() } else { None },
+                password,
+                ssl_ca: file.clone(),
+                databases,
+                lock_wait: None,
+                drill,
+                tools: file,
+            })
+        },
+    );
+    prop_oneof![postgres.boxed(), mysql.boxed()]
+}
+
+fn other_server() -> impl Strategy<Value = SourceDeclaration> {
+    let file = || option::of(path());
+    let login = || option::of((line(), secret()));
+    let mongodb =
+        (choice(), login(), option::of(line()), file()).prop_map(|(databases, login, auth_source, tools)| {
+            let (user, password) = login.unzip();
+            SourceDeclaration::Mongodb(MongodbDeclaration {
+                url: "mongodb://a:27017,b/?replicaSet=r".to_owned(),
+                user,
+                password,
+                drill_url: auth_source.as_ref().map(|_| "mongodb://127.0.0.1:27018".to_owned()),
+                auth_source,
+                databases,
+                tools,
+            })
+        });
+    let redis =
+        (option::of(line()), option::of(1_u16..), login(), file()).prop_map(|(host, port, login, file)| {
+            let (user, password) = login.unzip();
+            let by_host = host.is_some() || port.is_some();
+            let socket = if by_host { None } else { file.clone() };
+            SourceDeclaration::Redis(RedisDeclaration { host, port, socket, user, password, tools: file })
+        });
+    let qdrant = (choice(), option::of(secret()), file()).prop_map(|(collections, api_key, ca)| {
+        SourceDeclaration::Qdrant(QdrantDeclaration {
+            url: "https://q.internal:6333".to_owned(),
+            nodes: if ca.is_some() { vec!["https://r.internal:6333".to_owned()] } else { Vec::new() },
+            drill_url: api_key.as_ref().map(|_| "http://127.0.0.1:6335".to_owned()),
+            drill_api_key: api_key.clone(),
+            api_key,
+            ca,
+            collections,
+        })
+    });
+    let command = (argv(), option::of(line()), any::<u32>(), option::of(argv())).prop_map(
+        |(command, end_mark, bytes_min, drill)| {
+            let (extension, bytes_min) = ("ldif.v2".to_owned(), bytes_min.into());
+            SourceDeclaration::Command(CommandDeclaration { command, extension, end_mark, bytes_min, drill })
+        },
+    );
+    prop_oneof![mongodb.boxed(), redis.boxed(), qdrant.boxed(), command.boxed()]
 }
 
 fn argv() -> impl Strategy<Value = Vec<String>> {

@@ -4,12 +4,13 @@
 //! nothing of what that run can.
 
 use super::context::{Colour, Context, Failure, LogFormat};
-use crate::declared::{SecretRef, SetName, UserName};
+use crate::declared::{SecretRef, SetDeclaration, SetName, UserName};
 use crate::diagnostic::Diagnostic;
 use crate::exit_code::ExitCode;
+use crate::host::SEARCH_PATH;
 use crate::host::{Command, become_another, follow, groups};
+use crate::workflow::LoadedPlan;
 use crate::workflow::runner::{self, HandedPlan};
-use crate::workflow::{LoadedPlan, SEARCH_PATH};
 use clap::Args;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -81,8 +82,8 @@ pub fn hand_over<S: AsRef<str>>(
         |why: String| Diagnostic::new("not done as the user", format!("set `{set}`, user `{user}`")).why(why);
     let binary = context.host.binary().map_err(|error| trouble(error.to_string()))?.into_os_string();
     let mut argv: Vec<OsString> = vec![binary.clone(), "as-user".into(), user.as_str().into()];
-    let secrets = loaded.plan.sets.get(set).map(|it| it.secrets.values()).into_iter().flatten();
-    let secrets = secrets.filter_map(|secret| match secret {
+    let secrets = loaded.plan.sets.get(set).into_iter().flat_map(SetDeclaration::every_secret);
+    let secrets = secrets.filter_map(|(_, secret)| match secret {
         SecretRef::Env(name) => Some(name.as_str()),
         SecretRef::File(_) | SecretRef::Credential(_) | SecretRef::Command(_) => None,
     });

@@ -23,7 +23,7 @@ pub fn explain(context: &Context<'_>, args: &ExplainArgs) -> Result<ExitCode, Fa
         return Ok(ExitCode::Ok);
     };
     let Some(it) = decide::explain(code) else {
-        let codes = decide::catalogue().iter().map(|it| it.code.code());
+        let codes = decide::catalogue().map(|it| it.code.code());
         let near = codes.min_by_key(|known| strsim::levenshtein(known, code)).unwrap_or_default();
         return Err(Diagnostic::new("unknown code", code.clone())
             .fix(format!("did you mean `{near}`? `bkp explain` lists all"))

@@ -3,7 +3,7 @@
 use super::as_user;
 use super::context::{Context, Failure};
 use super::progress::Progress;
-use crate::declared::{DestinationName, SetName};
+use crate::declared::{DestinationName, SetName, SourceDeclaration};
 use crate::destinations::Access;
 use crate::diagnostic::Diagnostic;
 use crate::exit_code::ExitCode;
@@ -37,7 +37,13 @@ pub struct Which {
 }
 
 /// Proves one snapshot.
-pub type Prove = fn(&dyn Host, &Places, &Site, &SetName, &Copy) -> Result<(), Box<Diagnostic>>;
+pub type Prove = fn(
+    &dyn Host,
+    &Places,
+    &Site,
+    (&SetName, Option<&SourceDeclaration>),
+    &Copy,
+) -> Result<(), Box<Diagnostic>>;
 
 pub fn each(context: &Context<'_>, which: &Which, level: Level, prove: Prove) -> Result<ExitCode, Failure> {
     let plans = context.plans()?;
@@ -69,7 +75,8 @@ pub fn each(context: &Context<'_>, which: &Which, level: Level, prove: Prove) ->
                     continue;
                 }
                 progress.event(Event::Phase(format!("{set} at {}: {}", site.name, copy.id)));
-                match prove(context.host, &loaded.places, &site, set, &copy) {
+                let declaration = loaded.plan.sets.get(set).map(|it| &it.source);
+                match prove(context.host, &loaded.places, &site, (set, declaration), &copy) {
                     Ok(()) => {
                         proven += 1;
                         context.print(&format!("{level}: {set} at {}: {}\n", site.name, copy.id));

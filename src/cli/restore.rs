@@ -1,20 +1,23 @@
 //! `bkp restore`: data given back.
 
+use super::as_user;
 use super::context::{Context, Failure};
 use crate::declared::{DestinationName, NodeName, SetName};
 use crate::destinations::Access;
 use crate::diagnostic::Diagnostic;
 use crate::exit_code::ExitCode;
-use crate::format::SnapshotId;
+use crate::format::{Counts, Level, SnapshotId};
 use crate::observed::SnapshotState;
 use crate::workflow::restore::{self, Bare, Wanted};
-use crate::workflow::{Site, look, places, runner};
+use crate::workflow::restore_live::{self, Wish};
+use crate::workflow::{LoadedPlan, Site, look, places, runner, verify};
 use clap::Args;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// Gives data back, into an empty folder; never over anything that is there
+/// Gives data back: into an empty folder, or onto its server under a new name
 ///
+/// What is there is replaced only where it is named in full, by --over.
 /// With --from a destination's own file is enough: `{ type: local, path: /mnt/backup }` on a bare machine. Without a
 /// set it lists what is there. Every byte is compared on the way. Exit status: 0, 1.
 #[derive(Debug, Args)]
@@ -22,8 +25,14 @@ pub struct RestoreArgs {
     /// Set
     set: Option<SetName>,
     /// Folder that is empty or does not exist yet
-    #[arg(long, value_name = "DIR", required_unless_present_any = ["stdout", "from"])]
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["stdout", "from", "name", "over"])]
     to: Option<PathBuf>,
+    /// Restores one member onto its server under a name that nothing has yet
+    #[arg(long = "as", value_name = "NAME", allow_hyphen_values = true, conflicts_with_all = ["to", "stdout", "include", "from"])]
+    name: Option<String>,
+    /// Replaces what is there on the server; named in full, as an error of --as gives it
+    #[arg(long, value_name = "FULL-NAME", conflicts_with_all = ["to", "stdout", "include", "from", "name"])]
+    over: Option<String>,
     /// Writes one member's bytes to standard output: a database file, a tar archive
     #[arg(long, conflicts_with_all = ["to", "include"])]
     stdout: bool,
@@ -31,7 +40,7 @@ pub struct RestoreArgs {
     #[arg(long, value_name = "SNAPSHOT", env = "BKP_SNAPSHOT")]
     snapshot: Option<SnapshotId>,
     /// Only this member
-    #[arg(long, value_name = "NAME", env = "BKP_MEMBER")]
+    #[arg(long, value_name = "NAME", env = "BKP_MEMBER", allow_hyphen_values = true)]
     member: Option<String>,
     /// Only entries that match this glob; can be given again
     #[arg(long, value_name = "GLOB")]
@@ -56,12 +65,22 @@ pub fn restore(context: &Context<'_>, args: &RestoreArgs) -> Result<ExitCode, Fa
     })?;
     let plans = context.plans()?;
     let loaded = plans.plan_of(set)?;
+    let wish = args.name.clone().map(Wish::As).or_else(|| args.over.clone().map(Wish::Over));
+    if wish.is_some()
+        && let Some(code) = as_user::hand_over(context, loaded, set, &words(args, set))?
+    {
+        return Ok(code);
+    }
     let sites = look::sites(context.host, loaded, set, args.destination.as_ref(), Access::Look)?;
     let mut last: Option<Failure> = None;
     for site in &sites {
         match look::choose(site, set, &loaded.plan.moved, args.snapshot) {
             Ok(chosen) => {
                 let state = runner::state_to_read_in(context.host, loaded, set)?;
+                if let Some(wish) = &wish {
+                    warn_of_newer(context, site, &chosen);
+                    return onto_server(context, args, &state, site, (loaded, set), (&chosen, wish));
+                }
                 return give_back(context, args, &state, (site, site.name.as_str()), &chosen);
             }
             Err(error) => last = Some(error.into()),
@@ -77,16 +96,7 @@ fn give_back(
     (site, from): (&Site, &str),
     chosen: &look::Chosen,
 ) -> Result<ExitCode, Failure> {
-    for seen in &chosen.passed_over {
-        let why = match &seen.state {
-            SnapshotState::Damaged(diagnostic) => diagnostic.sentence(),
-            SnapshotState::Unsealed | SnapshotState::Sealed(_) | SnapshotState::NotRead => {
-                "it has no manifest: a run is making it, or was killed, or the manifest is gone".to_owned()
-            }
-        };
-        let what = format!("snapshot {} at `{}` is newer than {}", seen.id, site.name, chosen.copy.id);
-        context.warn("warning", &Diagnostic::new("a newer snapshot cannot be taken", what).why(why));
-    }
+    warn_of_newer(context, site, chosen);
     if args.stdout {
         let mut out = std::io::stdout().lock();
         restore::to_stream(context.host, state, site, chosen, args.member.as_deref(), &mut out)?;
@@ -101,10 +111,76 @@ fn give_back(
     let counts = restore::to_folder(context.host, state, site, chosen, &wanted, folder)?;
     context.print(&format!("restored snapshot {} from {} to {}\n", chosen.copy.id, from, folder.display()));
     for (member, counts) in counts {
-        let counts: Vec<String> = counts.0.iter().map(|(name, count)| format!("{name} {count}")).collect();
-        context.print(&format!("  {member}: {}\n", counts.join(", ")));
+        print_counts(context, &member, counts.as_ref());
     }
     Ok(ExitCode::Ok)
+}
+
+/// The command line, as the set's user is handed it.
+fn words(args: &RestoreArgs, set: &SetName) -> Vec<String> {
+    let mut words = vec!["restore".to_owned(), set.to_string()];
+    let options = [
+        ("--as", args.name.clone()),
+        ("--over", args.over.clone()),
+        ("--member", args.member.clone()),
+        ("--snapshot", args.snapshot.map(|it| it.to_string())),
+        ("--destination", args.destination.as_ref().map(ToString::to_string)),
+    ];
+    for (option, value) in options {
+        // In one word: a name may begin with a dash.
+        words.extend(value.map(|value| format!("{option}={value}")));
+    }
+    words
+}
+
+fn onto_server(
+    context: &Context<'_>,
+    args: &RestoreArgs,
+    state: &std::path::Path,
+    site: &Site,
+    (loaded, set): (&LoadedPlan, &SetName),
+    (chosen, wish): (&look::Chosen, &Wish),
+) -> Result<ExitCode, Failure> {
+    let declaration =
+        loaded.plan.sets.get(set).ok_or_else(|| Diagnostic::new("no such set", set.to_string()))?;
+    let wanted = (args.member.as_deref(), wish);
+    let restored = restore_live::to_server(context.host, state, site, chosen, (set, declaration), wanted)?;
+    let (id, from, place) = (chosen.copy.id, &site.name, &restored.place);
+    context.print(&format!("restored snapshot {id} from {from} to {place}\n"));
+    let member = args.member.as_deref().unwrap_or(set.as_str());
+    print_counts(context, member, Some(&restored.counts));
+    for told in &restored.told {
+        context.warn("warning", told);
+    }
+    Ok(ExitCode::Ok)
+}
+
+fn print_counts(context: &Context<'_>, member: &str, counts: Option<&Counts>) {
+    let Some(counts) = counts else {
+        context.print(&format!("  {member}: the dump as it was made; its SHA-256 matches\n"));
+        return;
+    };
+    let counts: Vec<String> = counts.0.iter().map(|(name, count)| format!("{name} {count}")).collect();
+    context.print(&format!("  {member}: {}\n", counts.join(", ")));
+}
+
+fn warn_of_newer(context: &Context<'_>, site: &Site, chosen: &look::Chosen) {
+    if let Some((at, reason)) = verify::disproven_at(&chosen.sealed, Level::Restored) {
+        let what = format!("snapshot {} at `{}`, {}", chosen.copy.id, site.name, at.strftime("%F %TZ"));
+        let diagnostic = Diagnostic::new("this snapshot was disproven", what).why(reason.to_owned());
+        let fix = "`bkp snapshots` lists others; name one with `--snapshot`, or another `--destination`";
+        context.warn("warning", &diagnostic.fix(fix));
+    }
+    for seen in &chosen.passed_over {
+        let why = match &seen.state {
+            SnapshotState::Damaged(diagnostic) => diagnostic.sentence(),
+            SnapshotState::Unsealed | SnapshotState::Sealed(_) | SnapshotState::NotRead => {
+                "it has no manifest: a run is making it, or was killed, or the manifest is gone".to_owned()
+            }
+        };
+        let what = format!("snapshot {} at `{}` is newer than {}", seen.id, site.name, chosen.copy.id);
+        context.warn("warning", &Diagnostic::new("a newer snapshot cannot be taken", what).why(why));
+    }
 }
 
 fn bare(context: &Context<'_>, args: &RestoreArgs, from: &std::path::Path) -> Result<ExitCode, Failure> {

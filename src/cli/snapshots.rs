@@ -81,9 +81,10 @@ fn row(set: &SetName, destination: &DestinationName, snapshot: &SnapshotFacts) -
     let rest = match &snapshot.state {
         SnapshotState::Sealed(sealed) => {
             let state = if sealed.manifest.complete { "complete" } else { "incomplete" };
-            let time = |level| {
-                verify::proven_at(sealed, level)
-                    .map_or("never".to_owned(), |at| at.strftime("%F %TZ").to_string())
+            let time = |level| match verify::disproven_at(sealed, level) {
+                Some((at, _)) => format!("DISPROVEN {}", at.strftime("%F %TZ")),
+                None => verify::proven_at(sealed, level)
+                    .map_or("never".to_owned(), |at| at.strftime("%F %TZ").to_string()),
             };
             vec![
                 state.to_owned(),

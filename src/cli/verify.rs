@@ -17,5 +17,7 @@ pub struct VerifyArgs {
 }
 
 pub fn verify(context: &Context<'_>, args: &VerifyArgs) -> Result<ExitCode, Failure> {
-    prove::each(context, &args.which, Level::Intact, workflow::one)
+    prove::each(context, &args.which, Level::Intact, |host, places, site, (set, _), copy| {
+        workflow::one(host, places, site, set, copy)
+    })
 }

@@ -1,10 +1,12 @@
 //! The catalogue: what each finding means, where it comes from and what mends it. `docs/FINDINGS.md` is made from it.
 
 mod entries;
+mod servers;
 
 use super::finding::FindingCode as Code;
 use super::finding::Severity;
-use entries::CATALOGUE;
+use entries::ENTRIES;
+use servers::SERVERS;
 use std::fmt::Write as _;
 
 /// What a finding means.
@@ -25,17 +27,17 @@ pub struct Explanation {
 }
 
 /// Every finding that audit can report.
-pub fn catalogue() -> &'static [Explanation] {
-    CATALOGUE
+pub fn catalogue() -> impl Iterator<Item = &'static Explanation> {
+    ENTRIES.iter().chain(&SERVERS)
 }
 
 /// Explains a code such as `timer-missing`; none when no finding has it.
 pub fn explain(code: &str) -> Option<&'static Explanation> {
-    CATALOGUE.iter().find(|explanation| explanation.code.code() == code)
+    catalogue().find(|explanation| explanation.code.code() == code)
 }
 
 pub(super) fn explanation(code: Code) -> &'static Explanation {
-    CATALOGUE.iter().find(|explanation| explanation.code == code).expect("the catalogue has every code")
+    catalogue().find(|explanation| explanation.code == code).expect("the catalogue has every code")
 }
 
 /// The page `docs/FINDINGS.md`.
@@ -44,10 +46,10 @@ pub fn findings_page() -> String {
         "# Findings\n\nEvery finding that `bkp audit` can report. Made from the catalogue in `src/decide/catalogue.rs`; \
          `bkp explain CODE` says the same.\n\n| code | severity | |\n|---|---|---|\n",
     );
-    for it in CATALOGUE {
+    for it in catalogue() {
         let _ = writeln!(page, "| [{0}](#{0}) | {1} | {2} |", it.code, it.severity.word(), it.title);
     }
-    for it in CATALOGUE {
+    for it in catalogue() {
         let _ = write!(
             page,
             "\n## {}\n\n**{}** ({}). {}\n\nUsual cause: {}\n\nRemedy: {}\n",
@@ -69,11 +71,11 @@ mod tests {
     #[test]
     fn every_code_is_explained_once() {
         for code in Code::ALL {
-            let found = CATALOGUE.iter().filter(|it| it.code == code).count();
+            let found = catalogue().filter(|it| it.code == code).count();
             assert_eq!(found, 1, "{code}");
             assert_eq!(explain(code.code()).map(|it| it.code), Some(code));
         }
-        assert_eq!(CATALOGUE.len(), Code::ALL.len());
+        assert_eq!(catalogue().count(), Code::ALL.len());
         assert_eq!(explain("no-such-code"), None);
     }
 

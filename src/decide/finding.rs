@@ -88,6 +88,24 @@ pub enum FindingCode {
     ToolMissing,
     /// Something that the set needs is not there.
     RequirementUnmet,
+    /// A tool is older than the server that it reads.
+    ToolTooOld,
+    /// The server does not answer.
+    ServerUnreachable,
+    /// The server refuses the login.
+    LoginRefused,
+    /// The login may not read everything.
+    GrantMissing,
+    /// The list of members may not be complete.
+    CatalogueLimited,
+    /// The newest snapshot has a member that no longer exists.
+    MemberGone,
+    /// A member exists and is in no snapshot yet.
+    MemberNotStored,
+    /// A server lets people in without a password.
+    OpenDoor,
+    /// Nothing judges what a command's backup means.
+    DrillUnjudged,
     /// The plan is not installed.
     PlanMissing,
     /// The plan file was edited since it was applied.
@@ -140,7 +158,7 @@ pub enum FindingCode {
 
 impl FindingCode {
     /// All codes, in the catalogue's order.
-    pub const ALL: [Self; 53] = [
+    pub const ALL: [Self; 62] = [
         Self::TimerMissing,
         Self::TimerDisabled,
         Self::TimerInactive,
@@ -170,6 +188,15 @@ impl FindingCode {
         Self::SourceUnreadable,
         Self::ToolMissing,
         Self::RequirementUnmet,
+        Self::ToolTooOld,
+        Self::ServerUnreachable,
+        Self::LoginRefused,
+        Self::GrantMissing,
+        Self::CatalogueLimited,
+        Self::MemberGone,
+        Self::MemberNotStored,
+        Self::OpenDoor,
+        Self::DrillUnjudged,
         Self::PlanMissing,
         Self::PlanEdited,
         Self::PlanWritable,
@@ -228,6 +255,15 @@ impl FindingCode {
             Self::SourceUnreadable => "source-unreadable",
             Self::ToolMissing => "tool-missing",
             Self::RequirementUnmet => "requirement-unmet",
+            Self::ToolTooOld => "tool-too-old",
+            Self::ServerUnreachable => "server-unreachable",
+            Self::LoginRefused => "login-refused",
+            Self::GrantMissing => "grant-missing",
+            Self::CatalogueLimited => "catalogue-limited",
+            Self::MemberGone => "member-gone",
+            Self::MemberNotStored => "member-not-stored",
+            Self::OpenDoor => "open-door",
+            Self::DrillUnjudged => "drill-unjudged",
             Self::PlanMissing => "plan-missing",
             Self::PlanEdited => "plan-edited",
             Self::PlanWritable => "plan-writable",
@@ -298,7 +334,10 @@ impl Finding {
 
     /// Names the set; the remedy's `SET` becomes its name.
     pub(super) fn of(mut self, set: &SetName) -> Self {
-        self.remedy = self.remedy.replace("SET", set.as_str());
+        // Only the catalogue's words mean the set by it; an exact remedy may hold SQL, or `ACL SETUSER`.
+        if self.remedy == super::catalogue::explanation(self.code).remedy {
+            self.remedy = self.remedy.replace("SET", set.as_str());
+        }
         self.set = Some(set.clone());
         self
     }

@@ -143,6 +143,7 @@ impl Scene {
             manifest_sha256,
             result: Outcome::Proven,
             counts: BTreeMap::new(),
+            limits: Vec::new(),
         };
         let sealed =
             SealedFacts { manifest_sha256, manifest, objects: ObjectsState::AllPresent, proofs: vec![proof] };

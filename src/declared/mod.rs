@@ -17,6 +17,7 @@ mod retention;
 mod schedule;
 mod schema;
 mod secret;
+mod server;
 mod set;
 mod span;
 mod time_zone;
@@ -36,6 +37,10 @@ pub use retention::RetentionPolicy;
 pub use schedule::{Schedule, ScheduleError};
 pub use schema::json_schema;
 pub use secret::SecretRef;
+pub use server::{
+    CommandDeclaration, DrillPlace, MemberChoice, MongodbDeclaration, MysqlDeclaration, PostgresDeclaration,
+    QdrantDeclaration, RedisDeclaration, RolePolicy, Standing, is_scratch, socket_address,
+};
 pub use set::{
     ChangedPolicy, FilesDeclaration, Hook, Pause, SetDeclaration, SetRetention, SourceDeclaration,
     SqliteDeclaration,

@@ -39,7 +39,9 @@ fn every_calendar(minutes: u32) -> Vec<String> {
         return vec![if minutes == 60 { "*:00:00".to_owned() } else { format!("*:00/{minutes:02}:00") }];
     }
     if minutes.is_multiple_of(60) {
-        return vec![format!("00/{}:00:00", minutes / 60)];
+        // With an end: systemd 252 cannot work out `00/4` where a change of clocks skips midnight ("Resource deadlock
+        // avoided"), and a timer of it would be dead.
+        return vec![format!("00..23/{}:00:00", minutes / 60)];
     }
     (0..MINUTES_A_DAY / minutes)
         .map(|it| it * minutes)

@@ -3,13 +3,15 @@
 //! Equal plans give equal text, and the text read again gives an equal plan. Nothing here is meant to keep the user's
 //! comments or layout.
 
+mod source;
+
 use super::{
-    ChangedPolicy, DestinationDeclaration, DestinationKind, DestinationName, JobPolicy, Plan, ProvePolicy,
-    QuietHours, RetentionPolicy, SchedulerChoice, Scope, SecretRef, SetDeclaration, SetName, SetRetention,
-    SourceDeclaration, Span,
+    DestinationDeclaration, DestinationKind, DestinationName, JobPolicy, Plan, ProvePolicy, QuietHours,
+    RetentionPolicy, SchedulerChoice, Scope, SecretRef, SetDeclaration, SetName, SetRetention, Span,
 };
 use crate::format::Digest;
 use serde_yaml::{Mapping, Value};
+use source::source;
 use std::path::Path;
 
 /// Writes a plan as YAML with absolute paths; [`super::parse_text`] gives an equal plan back.
@@ -186,29 +188,6 @@ fn destination(declaration: &DestinationDeclaration) -> Value {
     map.put_some("prove", declaration.prove.map(prove));
     map.put_some("failure_domain", declaration.failure_domain.as_deref().map(Into::into));
     map.into()
-}
-
-fn source(declaration: &SourceDeclaration, map: &mut Map) {
-    match declaration {
-        SourceDeclaration::Files(files) => {
-            map.put("paths", texts(&files.paths));
-            if !files.exclude.is_empty() {
-                map.put("exclude", texts(&files.exclude));
-            }
-            map.put("one_file_system", files.one_file_system);
-            map.put("exclude_caches", files.exclude_caches);
-            let changed = match files.changed {
-                ChangedPolicy::Warn => "warn",
-                ChangedPolicy::Fail => "fail",
-            };
-            map.put("changed", changed);
-        }
-        SourceDeclaration::Sqlite(sqlite) => {
-            let files = sqlite.files.iter().map(|(member, it)| (member.as_str(), path(it).into()));
-            map.put("files", named(files));
-            map.put("max_lock", span(sqlite.max_lock));
-        }
-    }
 }
 
 fn secret(reference: &SecretRef) -> Value {

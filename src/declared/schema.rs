@@ -69,6 +69,17 @@ macro_rules! written_schema {
     };
 }
 
+macro_rules! document {
+    ($(#[$meta:meta])* $name:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty,)* }) => {
+        $(#[$meta])*
+        #[derive(JsonSchema)]
+        #[schemars(deny_unknown_fields)]
+        #[expect(dead_code, reason = "only its shape is used")]
+        struct $name { $($(#[$field_meta])* $field: $type,)* }
+    };
+}
+
+mod servers;
 mod texts;
 
 use texts::{
@@ -182,7 +193,11 @@ written_schema!(SetChoice, "Set", |generator| {
     let (files, sqlite) = (keys_of::<FilesKeys>(generator), keys_of::<SqliteKeys>(generator));
     let mut sqlite = with_type("sqlite", "SQLite databases.", &common, &sqlite);
     sqlite["oneOf"] = json!([{ "required": ["path"] }, { "required": ["files"] }]);
-    json_schema!({ "oneOf": [with_type("files", "Files and folders.", &common, &files), sqlite] })
+    let mut kinds = vec![with_type("files", "Files and folders.", &common, &files), sqlite];
+    kinds.extend(
+        servers::kinds(generator).into_iter().map(|(word, it, keys)| with_type(word, it, &common, &keys)),
+    );
+    json_schema!({ "oneOf": kinds })
 });
 
 /// A struct's own schema, not a reference to it.
@@ -207,16 +222,6 @@ fn with_type(word: &str, description: &str, common: &Value, own: &Value) -> Valu
         "required": required,
         "additionalProperties": false,
     })
-}
-
-macro_rules! document {
-    ($(#[$meta:meta])* $name:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty,)* }) => {
-        $(#[$meta])*
-        #[derive(JsonSchema)]
-        #[schemars(deny_unknown_fields)]
-        #[expect(dead_code, reason = "only its shape is used")]
-        struct $name { $($(#[$field_meta])* $field: $type,)* }
-    };
 }
 
 document!(

@@ -1,11 +1,13 @@
 //! One source plus its policy.
 
+use super::MemberChoice;
 use super::{
-    Compression, DestinationName, JobPolicy, ProvePolicy, RetentionPolicy, Schedule, SecretRef, Span,
-    TimeZoneName,
+    CommandDeclaration, Compression, DestinationName, JobPolicy, MongodbDeclaration, MysqlDeclaration,
+    PostgresDeclaration, ProvePolicy, QdrantDeclaration, RedisDeclaration, RetentionPolicy, Schedule,
+    SecretRef, Span, TimeZoneName,
 };
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// An argv list that runs before or after a backup.
 pub type Hook = Vec<String>;
@@ -70,6 +72,18 @@ pub enum SourceDeclaration {
     Files(FilesDeclaration),
     /// `SQLite` databases.
     Sqlite(SqliteDeclaration),
+    /// A `PostgreSQL` server.
+    Postgres(PostgresDeclaration),
+    /// A `MySQL` or `MariaDB` server.
+    Mysql(MysqlDeclaration),
+    /// A `MongoDB` server.
+    Mongodb(MongodbDeclaration),
+    /// A Redis or Valkey server.
+    Redis(RedisDeclaration),
+    /// A Qdrant server.
+    Qdrant(QdrantDeclaration),
+    /// A program's standard output.
+    Command(CommandDeclaration),
 }
 
 impl SourceDeclaration {
@@ -78,7 +92,80 @@ impl SourceDeclaration {
         match self {
             Self::Files(_) => "files",
             Self::Sqlite(_) => "sqlite",
+            Self::Postgres(_) => "postgres",
+            Self::Mysql(_) => "mysql",
+            Self::Mongodb(_) => "mongodb",
+            Self::Redis(_) => "redis",
+            Self::Qdrant(_) => "qdrant",
+            Self::Command(_) => "command",
         }
+    }
+
+    /// Its secrets, by the names under which they are handed on.
+    pub fn secrets(&self) -> Vec<(&'static str, &SecretRef)> {
+        fn named<'a>(
+            name: &'static str,
+            secret: Option<&'a SecretRef>,
+        ) -> Option<(&'static str, &'a SecretRef)> {
+            secret.map(|it| (name, it))
+        }
+        let secrets = match self {
+            Self::Files(_) | Self::Sqlite(_) | Self::Command(_) => [None, None],
+            Self::Postgres(it) => [named("password", it.password.as_ref()), None],
+            Self::Mysql(it) => [named("password", it.password.as_ref()), None],
+            Self::Mongodb(it) => [named("password", it.password.as_ref()), None],
+            Self::Redis(it) => [named("password", it.password.as_ref()), None],
+            Self::Qdrant(it) => {
+                [named("api-key", it.api_key.as_ref()), named("drill-api-key", it.drill_api_key.as_ref())]
+            }
+        };
+        secrets.into_iter().flatten().collect()
+    }
+
+    /// Files with secrets that its tools read by themselves.
+    pub fn secret_files(&self) -> Vec<&Path> {
+        let file = match self {
+            Self::Postgres(it) => it.pass_file.as_deref(),
+            Self::Mysql(it) => it.defaults_file.as_deref(),
+            Self::Files(_) | Self::Sqlite(_) | Self::Mongodb(_) | Self::Redis(_) | Self::Qdrant(_) => None,
+            Self::Command(_) => None,
+        };
+        file.into_iter().collect()
+    }
+
+    /// Which members it takes, where it is a choice.
+    pub fn choice(&self) -> Option<&MemberChoice> {
+        match self {
+            Self::Postgres(it) => Some(&it.databases),
+            Self::Mysql(it) => Some(&it.databases),
+            Self::Mongodb(it) => Some(&it.databases),
+            Self::Qdrant(it) => Some(&it.collections),
+            Self::Files(_) | Self::Sqlite(_) | Self::Redis(_) | Self::Command(_) => None,
+        }
+    }
+}
+
+impl SourceDeclaration {
+    /// The key that chooses its members.
+    pub fn choice_key(&self) -> &'static str {
+        match self {
+            Self::Qdrant(_) => "collections",
+            Self::Files(_)
+            | Self::Sqlite(_)
+            | Self::Postgres(_)
+            | Self::Mysql(_)
+            | Self::Mongodb(_)
+            | Self::Redis(_)
+            | Self::Command(_) => "databases",
+        }
+    }
+}
+
+impl SetDeclaration {
+    /// Every secret of the set, its source's and its hooks', by the name under which it is handed on.
+    pub fn every_secret(&self) -> impl Iterator<Item = (&str, &SecretRef)> {
+        let of_hooks = self.secrets.iter().map(|(name, it)| (name.as_str(), it));
+        of_hooks.chain(self.source.secrets())
     }
 }
 

@@ -42,6 +42,48 @@ impl Counts {
     }
 }
 
+/// A count that was taken before and after the data was read, because nothing could be held still meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bound {
+    /// The fewest.
+    pub min: u64,
+    /// The most.
+    pub max: u64,
+}
+
+impl Bound {
+    /// Between two counts, whichever is larger.
+    pub fn between(one: u64, other: u64) -> Self {
+        Self { min: one.min(other), max: one.max(other) }
+    }
+}
+
+/// What differs between what was counted at backup time and what came back; empty when nothing does.
+pub fn count_differences(
+    counts: &Counts,
+    bounds: &BTreeMap<String, Bound>,
+    restored: &Counts,
+) -> Vec<String> {
+    let exact = Counts(
+        restored
+            .0
+            .iter()
+            .filter(|(name, _)| !bounds.contains_key(*name))
+            .map(|(k, v)| (k.clone(), *v))
+            .collect(),
+    );
+    let mut differences = counts.differences(&exact);
+    for (name, Bound { min, max }) in bounds {
+        match restored.0.get(name) {
+            Some(count) if (min..=max).contains(&count) => {}
+            Some(count) => differences.push(format!("{name}: {min} to {max} at backup, {count} restored")),
+            None => differences.push(format!("{name}: {min} to {max} at backup, none restored")),
+        }
+    }
+    differences
+}
+
 /// Why a run was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -94,6 +136,9 @@ pub struct ManifestMember {
     pub read_back_at: Timestamp,
     /// What was counted at backup time.
     pub counts: Counts,
+    /// What could not be counted exactly: the restored count lies between the two.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub bounds: BTreeMap<String, Bound>,
     /// What the source wants people to know, such as a file that kept changing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
@@ -164,6 +209,13 @@ pub struct Manifest {
     /// Digest of the manifest before it at this destination; none for the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<Digest>,
+}
+
+impl ManifestMember {
+    /// What differs between what was counted at backup time and what came back; empty when nothing does.
+    pub fn differences(&self, restored: &Counts) -> Vec<String> {
+        count_differences(&self.counts, &self.bounds, restored)
+    }
 }
 
 impl Manifest {

@@ -15,8 +15,8 @@ pub use index::{
 };
 pub use key::{Key, Layout, Prefix, decode_name, encode_name};
 pub use manifest::{
-    Counts, FailedMember, IndexObject, Manifest, ManifestError, ManifestMember, SourceIdentity, StoredSize,
-    Trigger,
+    Bound, Counts, FailedMember, IndexObject, Manifest, ManifestError, ManifestMember, SourceIdentity,
+    StoredSize, Trigger, count_differences,
 };
 pub use proof::{Level, Outcome, ProofRecord};
 pub use snapshot_id::{SnapshotId, SnapshotIdError};

@@ -82,6 +82,9 @@ pub struct ProofRecord {
     /// What came back, for each member (drills).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub counts: BTreeMap<String, Counts>,
+    /// What the proof does not prove, where that is less than its level says by itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<String>,
 }
 
 impl ProofRecord {

@@ -12,9 +12,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Standard output kept of a child, in bytes.
-const STDOUT_KEPT_BYTES: usize = 16 << 20;
+pub(super) const STDOUT_KEPT_BYTES: usize = 16 << 20;
 /// Standard error kept of a child (its end), in bytes.
-const STDERR_KEPT_BYTES: usize = 64 << 10;
+pub(super) const STDERR_KEPT_BYTES: usize = 64 << 10;
 
 /// Time for a child that is past its limit to end in order before it is killed.
 const END_PATIENCE: Duration = Duration::from_secs(5);
@@ -58,7 +58,7 @@ fn live_groups() -> BTreeSet<u32> {
     LIVE_GROUPS.lock().map(|groups| groups.clone()).unwrap_or_default()
 }
 
-fn signal_group(group: u32, signal: rustix::process::Signal) {
+pub(super) fn signal_group(group: u32, signal: rustix::process::Signal) {
     if let Some(pid) = i32::try_from(group).ok().and_then(rustix::process::Pid::from_raw) {
         // A group that is already gone is what was wanted.
         let _gone = rustix::process::kill_process_group(pid, signal);
@@ -66,7 +66,7 @@ fn signal_group(group: u32, signal: rustix::process::Signal) {
 }
 
 /// Reads to the end, keeping at most `kept` bytes: the first ones, or the last ones when `tail`.
-fn drain(mut reader: impl Read, kept: usize, tail: bool) -> Vec<u8> {
+pub(super) fn drain(mut reader: impl Read, kept: usize, tail: bool) -> Vec<u8> {
     let mut out = Vec::new();
     let mut buffer = [0_u8; 16 << 10];
     while let Ok(count @ 1..) = reader.read(&mut buffer) {
@@ -111,9 +111,12 @@ pub(super) fn expression(command: &Command) -> io::Result<duct::Expression> {
 }
 
 /// The same, as the leader of a process group of its own.
-fn leading(expression: &duct::Expression) -> duct::Expression {
-    expression.before_spawn(|child| {
+fn leading(expression: &duct::Expression, ids: Option<(u32, u32)>) -> duct::Expression {
+    expression.before_spawn(move |child| {
         child.process_group(0);
+        if let Some((uid, gid)) = ids {
+            child.uid(uid).gid(gid);
+        }
         Ok(())
     })
 }
@@ -121,8 +124,10 @@ fn leading(expression: &duct::Expression) -> duct::Expression {
 pub(super) fn run_bounded(command: &Command) -> io::Result<Output> {
     let (stdout_reader, stdout_writer) = io::pipe()?;
     let (stderr_reader, stderr_writer) = io::pipe()?;
-    let handle =
-        leading(&expression(command)?).stdout_file(stdout_writer).stderr_file(stderr_writer).start()?;
+    let handle = leading(&expression(command)?, command.ids)
+        .stdout_file(stdout_writer)
+        .stderr_file(stderr_writer)
+        .start()?;
     let groups = handle.pids();
     if let Ok(mut live) = LIVE_GROUPS.lock() {
         live.extend(&groups);

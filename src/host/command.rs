@@ -31,6 +31,8 @@ pub struct Command {
     pub stdin: Option<Vec<u8>>,
     /// Working directory.
     pub directory: Option<PathBuf>,
+    /// User and group id to run as; only root can. The groups of root are given up.
+    pub ids: Option<(u32, u32)>,
 }
 
 impl Command {
@@ -48,6 +50,7 @@ impl Command {
             time_limit: Duration::from_secs(30),
             stdin: None,
             directory: None,
+            ids: None,
         }
     }
 

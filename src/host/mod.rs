@@ -4,30 +4,43 @@
 //! simply another [`Host`] and a test can hand in a world of its own. Nothing here decides anything.
 
 mod account;
+mod addresses;
 mod another_user;
 mod anothers;
 mod children;
 mod command;
 mod fake;
+mod fed;
 mod mounts;
+mod private_file;
+mod process;
 pub mod pulse;
 mod read_only;
 mod real;
+mod stream;
 
 pub use account::{Account, account, groups};
+pub use addresses::addresses;
 pub use another_user::{become_another, follow};
 pub use anothers::open_anothers;
 pub use children::{kill_children, kill_groups, tell_children_to_end, told_to_end};
 pub use command::{Command, Output, Purpose};
 pub use fake::FakeHost;
+pub use fed::{Fed, feed_all};
+pub use private_file::PrivateFile;
+pub use process::{command_line, end_process, servers_in, works_in};
 pub use read_only::ReadOnlyHost;
 pub use real::{RealHost, open_plain, pause};
+pub use stream::{ChildReader, ChildWriter, Dialogue, Ender, FeedError, ServerChild};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
+
+/// PATH of every job; also where `plan` looks for the programs that a job runs.
+pub const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// What a path is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

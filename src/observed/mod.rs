@@ -21,4 +21,4 @@ pub use job::{
     Enablement, InstalledFile, InstalledJob, JobMarker, JobName, SchedulerKind, ServiceState, TimerState,
 };
 pub use journal::{JournalEntry, JournalEvent, JournalFacts, RunOutcome};
-pub use source::{Found, MemberFacts, RequirementFacts, SourceFacts};
+pub use source::{DoorFacts, Found, MemberFacts, RequirementFacts, SourceFacts};

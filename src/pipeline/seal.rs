@@ -67,6 +67,7 @@ impl ProvenMember {
             read_at,
             read_back_at: receipt.read_back_at(),
             counts: complete.counts().clone(),
+            bounds: complete.bounds().clone(),
             warnings: complete.warnings().to_vec(),
             index,
         };

@@ -142,8 +142,7 @@ pub fn prometheus(findings: &[Finding], now: Timestamp) -> String {
 /// is an error, a finding is a failure.
 pub fn junit(findings: &[Finding]) -> String {
     let errors = count(findings, Severity::Unknown);
-    let cases =
-        catalogue().iter().map(|it| findings.iter().filter(|found| found.code == it.code).count().max(1));
+    let cases = catalogue().map(|it| findings.iter().filter(|found| found.code == it.code).count().max(1));
     let mut out = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n  <testsuite name=\"bkp audit\" tests=\"{}\" \
          failures=\"{}\" errors=\"{errors}\">\n",

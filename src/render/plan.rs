@@ -159,7 +159,7 @@ pub fn text(review: &Review, plan: &str, palette: Palette) -> String {
             let _ = writeln!(out, "  {}{size}", palette.warn(&terminal(&it.key())));
             out.push_str(&indent(&it.reason, 6));
         }
-        out.push_str("\n  Add a set for each, or a reason under `discover.ignore`.\n\n");
+        out.push_str("\n  Add a set for each, or a reason under `discover.ignore`; a member of a set's server can stand under its `ignore`.\n\n");
     }
     foreign::text(&mut out, review, palette);
     messages(&mut out, "Notes:", "-", &review.notes);

@@ -75,6 +75,8 @@ pub struct UncoveredDocument {
     pub size_bytes: Option<u64>,
     /// Why it does not count as covered.
     pub reason: String,
+    /// What covers it, or says that it needs nothing.
+    pub remedy: String,
 }
 
 /// A backup that is not bkp's.
@@ -242,6 +244,7 @@ fn uncovered_document(it: &Uncovered) -> UncoveredDocument {
         object: it.object.clone(),
         size_bytes: it.size_bytes,
         reason: it.reason.clone(),
+        remedy: it.remedy.clone(),
     }
 }
 

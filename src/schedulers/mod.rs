@@ -110,6 +110,8 @@ pub struct Job {
     pub readable: Vec<PathBuf>,
     /// Hooks or secret commands run: the sandbox must leave them room.
     pub runs_programs: bool,
+    /// Root's job starts servers as another user, in a drill.
+    pub other_users: bool,
     /// Secrets that systemd hands on by `LoadCredential`, by credential name.
     pub credentials: BTreeMap<String, SecretRef>,
 }

@@ -4,18 +4,37 @@
 //! the kind's word from a manifest, so that a bare machine can restore. End of stream is not success: only
 //! [`SourceStream::finish`] can make a [`Complete`].
 
+mod command;
 mod denied;
 mod files;
+mod mongodb;
+mod mysql;
+mod postgres;
+mod qdrant;
+mod redis;
+mod restorer;
+mod servers;
 mod sqlite;
+mod tool;
+mod trace;
+
+pub use restorer::{Artifact, Bench, Drill, LivePlace, Restorer, Target};
+pub use servers::discover_servers;
+pub use trace::{Trace, leave_trace, traces};
 
 use crate::declared::{SetName, SourceDeclaration};
 use crate::diagnostic::Diagnostic;
-use crate::format::Counts;
+use crate::format::{Bound, Counts};
 use crate::host::Host;
-use crate::observed::{Found, MemberFacts, Observed, RequirementFacts};
+use crate::observed::{Found, Observed, SourceFacts};
 use denied::{privacy_remedy, refused};
+use restorer::PlainDrill;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use tool::{find as find_tool, requirement as tool_requirement, search_path as tool_search_path};
+use trace::TRACES;
 
 /// Why a source could not be read. The variants carry the object; `source()` has the operating system's reason.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +90,50 @@ pub enum SourceError {
         #[source]
         error: io::Error,
     },
+    /// A program that the source needs.
+    #[error("`{tool}` is not in {search_path}")]
+    ToolMissing {
+        /// Its name.
+        tool: String,
+        /// Where it was looked for.
+        search_path: String,
+    },
+    /// A program could not be started, or its pipes broke.
+    #[error("`{tool}` could not be run")]
+    Tool {
+        /// Its name.
+        tool: String,
+        /// What the system said.
+        #[source]
+        error: io::Error,
+    },
+    /// A server, or its tool, refused or failed. Secrets have been taken out of the reason.
+    #[error("{server}: {reason}")]
+    Server {
+        /// The server, as people know it.
+        server: String,
+        /// What it said, and what was asked.
+        reason: String,
+    },
+    /// The members may not be all there are.
+    #[error("{server}: the list of its members may not be complete: {reason}")]
+    Partial {
+        /// The server.
+        server: String,
+        /// What may be hidden, and what would show it.
+        reason: String,
+    },
+    /// The producer ended well and what it made is not complete all the same.
+    #[error("the output of `{producer}` is not complete: {reason}")]
+    Incomplete {
+        /// The program.
+        producer: String,
+        /// What is missing.
+        reason: String,
+    },
+    /// A secret.
+    #[error(transparent)]
+    Secret(#[from] crate::secrets::SecretError),
     /// A pattern of the plan file.
     #[error("`{pattern}` is not a glob: {reason}")]
     Pattern {
@@ -132,6 +195,28 @@ pub enum RestoreError {
         #[source]
         error: io::Error,
     },
+    /// A program or a server that restoring needs is missing or failed; says nothing about the artifact.
+    #[error("{tool}: {reason}")]
+    Bench {
+        /// The program or the server.
+        tool: String,
+        /// What is missing, or what it said; secrets have been taken out.
+        reason: String,
+    },
+    /// The kind has no named places on a live server.
+    #[error("a `{kind}` member cannot be restored onto a server by bkp: {reason}")]
+    NotByName {
+        /// The source type.
+        kind: String,
+        /// What to do instead.
+        reason: String,
+    },
+    /// There is something at the live place already.
+    #[error("`{place}` exists already")]
+    PlaceTaken {
+        /// The place, named in full.
+        place: String,
+    },
     /// No bkp of this version knows the kind.
     #[error("this bkp cannot restore the source type `{kind}`")]
     UnknownKind {
@@ -151,6 +236,7 @@ pub struct Member {
 #[derive(Debug)]
 pub struct Complete {
     counts: Counts,
+    bounds: BTreeMap<String, Bound>,
     warnings: Vec<String>,
     index: Option<tempfile::NamedTempFile>,
 }
@@ -159,12 +245,17 @@ impl Complete {
     /// What a producer in a test says it made.
     #[cfg(test)]
     pub(crate) fn in_test(counts: Counts, warnings: Vec<String>) -> Self {
-        Self { counts, warnings, index: None }
+        Self { counts, bounds: BTreeMap::new(), warnings, index: None }
     }
 
     /// What was counted while the member was read.
     pub fn counts(&self) -> &Counts {
         &self.counts
+    }
+
+    /// What could not be counted exactly.
+    pub fn bounds(&self) -> &BTreeMap<String, Bound> {
+        &self.bounds
     }
 
     /// What people should know.
@@ -185,67 +276,61 @@ pub trait SourceStream: Read + Send {
     fn finish(self: Box<Self>) -> Result<Complete, SourceError>;
 }
 
+/// What a run gives a source to work with.
+#[derive(Clone, Copy)]
+pub struct Desk<'a> {
+    /// The operating system.
+    pub host: &'a dyn Host,
+    /// A private folder of this run.
+    pub scratch: &'a Path,
+    /// Variables that name the files of the set's own secrets.
+    pub variables: &'a BTreeMap<String, OsString>,
+}
+
+/// What a source's job must be allowed besides reading its paths.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// It runs programs of the user's, whose needs nobody knows.
+    pub any_program: bool,
+    /// Root's job starts servers as another user, in a drill.
+    pub other_users: bool,
+}
+
 /// The live side of a set.
 pub trait Source: Send + Sync {
-    /// The members that exist now. An enumeration that may be partial is an error, not a short list. Only looks.
+    /// The members that exist now and that the set takes. An enumeration that may be partial is an error, not a short
+    /// list. Only looks. A listed member that does not exist is an error too.
     fn enumerate(&self, host: &dyn Host) -> Result<Vec<Member>, SourceError>;
 
-    /// Members with their sizes for plan and status; same rules as [`Source::enumerate`].
-    fn observe(&self, host: &dyn Host) -> Observed<Vec<MemberFacts>>;
-
-    /// What a run needs, each checked as the current user. Only looks: a database is not opened.
-    fn requirements(&self, host: &dyn Host) -> Vec<RequirementFacts>;
+    /// Members with their sizes, what a run needs, each checked as the current user, and what else can be seen. Only
+    /// looks: logs in and reads catalogues, writes nothing, opens no database file. Identity and devices are left
+    /// empty.
+    fn look(&self, host: &dyn Host) -> SourceFacts;
 
     /// Bytes of scratch that backing up one member at a time takes, as far as it can be told.
     fn scratch_bytes(&self, host: &dyn Host) -> u64;
 
-    /// Begins to read a member. `scratch` is a private folder of this run.
-    fn open(
-        &self,
-        host: &dyn Host,
-        member: &Member,
-        scratch: &Path,
-    ) -> Result<Box<dyn SourceStream>, SourceError>;
+    /// Begins to read a member.
+    fn open(&self, desk: &Desk<'_>, member: &Member) -> Result<Box<dyn SourceStream>, SourceError>;
 
-    /// Paths whose mounts identify the source.
+    /// Paths whose mounts identify the source, and which its job must be able to read.
     fn paths(&self) -> Vec<PathBuf>;
 
     /// Folders that reading writes to: an SQLite database in WAL mode needs its own (for `-wal` and `-shm`).
     fn writable_paths(&self) -> Vec<PathBuf>;
 
-    /// The artifact's extension, such as `tar`.
-    fn extension(&self) -> &'static str;
-}
+    /// Paths that its job must be able to come to and that identify nothing: sockets, tools, password files.
+    fn reachable_paths(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
 
-/// An artifact on its way back, decompressed.
-pub struct Artifact<'a> {
-    /// The member it is of.
-    pub member: &'a str,
-    /// The bytes that the source made.
-    pub body: &'a mut dyn Read,
-    /// The list of entries, where the source made one.
-    pub index: Option<&'a mut dyn Read>,
-    /// What was counted at backup time.
-    pub counts: &'a Counts,
-}
+    /// What else its job must be allowed.
+    fn needs(&self) -> Needs {
+        Needs::default()
+    }
 
-/// Where and what to restore.
-#[derive(Debug, Clone)]
-pub struct Target {
-    /// A folder that is empty or does not exist yet.
-    pub folder: PathBuf,
-    /// Globs of the entries wanted; empty for all. Kinds without entries ignore it.
-    pub include: Vec<String>,
-}
-
-/// The artifact side of a kind.
-pub trait Restorer: Send + Sync {
-    /// Restores into `scratch`, an empty private folder, compares with what was backed up, and gives the counts of
-    /// what came back. The caller compares the counts and removes the folder.
-    fn drill(&self, artifact: Artifact<'_>, scratch: &Path) -> Result<Counts, RestoreError>;
-
-    /// Restores into the target, never over anything that is there.
-    fn restore(&self, artifact: Artifact<'_>, target: &Target) -> Result<Counts, RestoreError>;
+    /// The extension of a member's artifact, such as `tar`.
+    fn extension(&self, member: &Member) -> String;
 }
 
 /// The live side of a declared source.
@@ -253,6 +338,16 @@ pub fn source(set: &SetName, declaration: &SourceDeclaration) -> Box<dyn Source>
     match declaration {
         SourceDeclaration::Files(declaration) => Box::new(files::FilesSource::new(set, declaration.clone())),
         SourceDeclaration::Sqlite(declaration) => Box::new(sqlite::SqliteSource::new(declaration.clone())),
+        SourceDeclaration::Mongodb(declaration) => Box::new(mongodb::MongodbSource::new(declaration.clone())),
+        SourceDeclaration::Mysql(declaration) => Box::new(mysql::MysqlSource::new(declaration.clone())),
+        SourceDeclaration::Postgres(declaration) => {
+            Box::new(postgres::PostgresSource::new(declaration.clone()))
+        }
+        SourceDeclaration::Redis(declaration) => Box::new(redis::RedisSource::new(set, declaration.clone())),
+        SourceDeclaration::Command(declaration) => {
+            Box::new(command::CommandSource::new(set, declaration.clone()))
+        }
+        SourceDeclaration::Qdrant(declaration) => Box::new(qdrant::QdrantSource::new(declaration.clone())),
     }
 }
 
@@ -261,6 +356,12 @@ pub fn restorer(kind: &str) -> Result<Box<dyn Restorer>, RestoreError> {
     match kind {
         "files" => Ok(Box::new(files::FilesRestorer)),
         "sqlite" => Ok(Box::new(sqlite::SqliteRestorer)),
+        "mongodb" => Ok(Box::new(mongodb::MongodbRestorer)),
+        "mysql" => Ok(Box::new(mysql::MysqlRestorer)),
+        "redis" => Ok(Box::new(redis::RedisRestorer)),
+        "command" => Ok(Box::new(command::CommandRestorer)),
+        "postgres" => Ok(Box::new(postgres::PostgresRestorer)),
+        "qdrant" => Ok(Box::new(qdrant::QdrantRestorer)),
         other => Err(RestoreError::UnknownKind { kind: other.to_owned() }),
     }
 }

@@ -3,15 +3,15 @@
 use super::history::{Copy, Site};
 use super::lock;
 use super::scratch::Scratch;
-use super::verify::{self, Unproven, chain, conclude, sealed_of, unproven};
-use crate::declared::SetName;
+use super::verify::{self, Shown, Unproven, chain, conclude, sealed_of, unproven};
+use crate::declared::{SetName, SourceDeclaration};
 use crate::diagnostic::Diagnostic;
 use crate::format::{Counts, Level, ManifestMember, StoredSize};
 use crate::host::Host;
 use crate::observed::SealedFacts;
 use crate::pipeline::{self, ArtifactReader};
 use crate::schedulers::Places;
-use crate::sources::{self, Artifact, RestoreError, Restorer};
+use crate::sources::{self, Artifact, Bench, Drill, RestoreError};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -21,26 +21,32 @@ pub fn one(
     host: &dyn Host,
     places: &Places,
     site: &Site,
-    set: &SetName,
+    (set, declaration): (&SetName, Option<&SourceDeclaration>),
     copy: &Copy,
 ) -> Result<(), Box<Diagnostic>> {
-    let (sealed, outcome) = match attempt(host, places, site, set, copy) {
-        Ok((sealed, counts)) => (Some(sealed), Ok(counts)),
+    let (sealed, outcome) = match attempt(host, places, site, (set, declaration), copy) {
+        Ok((sealed, shown)) => (Some(sealed), Ok(shown)),
         Err((sealed, unproven)) => (sealed, Err(unproven)),
     };
     conclude(host, places, (site, set, copy), Level::Restored, sealed.as_ref(), outcome)
 }
 
-type Attempt = Result<(SealedFacts, BTreeMap<String, Counts>), (Option<SealedFacts>, Unproven)>;
+type Attempt = Result<(SealedFacts, Shown), (Option<SealedFacts>, Unproven)>;
 
-fn attempt(host: &dyn Host, places: &Places, site: &Site, set: &SetName, copy: &Copy) -> Attempt {
+fn attempt(
+    host: &dyn Host,
+    places: &Places,
+    site: &Site,
+    (set, declaration): (&SetName, Option<&SourceDeclaration>),
+    copy: &Copy,
+) -> Attempt {
     let could_not_tell = |why: String| (None, Unproven::CouldNotTell(why));
     let _lock = lock::snapshot_shared(host, &places.state, set, &copy.id)
         .map_err(|error| could_not_tell(error.diagnostic().sentence()))?;
     let sealed = sealed_of(site, copy)?;
     let restorer =
         sources::restorer(&sealed.manifest.source).map_err(|error| could_not_tell(chain(&error)))?;
-    let scratch = Scratch::new(host, &places.state, set)
+    let scratch = Scratch::new(host, &places.state, set, declaration)
         .map_err(|error| could_not_tell(error.diagnostic().sentence()))?;
     let needed: u64 = sealed.manifest.members.iter().map(|member| member.plain.bytes).max().unwrap_or(0);
     if let Ok(space) = host.space(scratch.path())
@@ -53,12 +59,16 @@ fn attempt(host: &dyn Host, places: &Places, site: &Site, set: &SetName, copy: &
         );
         return Err((None, Unproven::CouldNotTell(why)));
     }
+    let bench = Bench { host, folder: scratch.path(), set, declaration };
+    let mut drill = restorer.begin(bench).map_err(|error| (None, restore_unproven(&error)))?;
+    let mut members: Vec<_> = sealed.manifest.members.iter().enumerate().collect();
+    members.sort_by_key(|(_, member)| restorer.rank(&member.name));
     let mut counts = BTreeMap::new();
-    for (number, member) in sealed.manifest.members.iter().enumerate() {
+    for (number, member) in members {
         let folder = scratch
             .empty(host, &format!("member-{number}"))
             .map_err(|error| could_not_tell(error.diagnostic().sentence()))?;
-        match drill_member(&*restorer, site, copy, member, &folder) {
+        match drill_member(&mut *drill, site, copy, member, &folder) {
             Ok(restored) => {
                 counts.insert(member.name.clone(), restored);
             }
@@ -67,7 +77,7 @@ fn attempt(host: &dyn Host, places: &Places, site: &Site, set: &SetName, copy: &
         // Only room is at stake: the scratch folder goes with this attempt.
         let _kept = host.remove_dir_all(&folder);
     }
-    Ok((sealed, counts))
+    Ok((sealed, Shown { counts, limits: drill.limits() }))
 }
 
 /// Opens a member's artifact and its list of entries.
@@ -104,7 +114,7 @@ pub fn open_index(
 }
 
 fn drill_member(
-    restorer: &dyn Restorer,
+    drill: &mut dyn Drill,
     site: &Site,
     copy: &Copy,
     member: &ManifestMember,
@@ -117,7 +127,7 @@ fn drill_member(
         index: index.as_mut().map(|index| index as &mut dyn std::io::Read),
         counts: &member.counts,
     };
-    let restored = restorer.drill(artifact, folder);
+    let restored = drill.member(artifact, folder);
     // The digests come first: they say better than the format's own parser what is wrong with the bytes.
     let bytes = body.finish().and_then(|()| index.map_or(Ok(()), ArtifactReader::finish));
     if let Err(error) = &bytes
@@ -127,7 +137,7 @@ fn drill_member(
     }
     let restored = restored.map_err(|error| restore_unproven(&error))?;
     bytes.map_err(|error| unproven(&error))?;
-    let differences = member.counts.differences(&restored);
+    let differences = member.differences(&restored);
     if differences.is_empty() {
         return Ok(restored);
     }
@@ -142,6 +152,9 @@ fn restore_unproven(error: &RestoreError) -> Unproven {
         RestoreError::TargetNotEmpty { .. }
         | RestoreError::Target { .. }
         | RestoreError::Fetch { .. }
+        | RestoreError::Bench { .. }
+        | RestoreError::NotByName { .. }
+        | RestoreError::PlaceTaken { .. }
         | RestoreError::UnknownKind { .. } => Unproven::CouldNotTell(chain(error)),
     }
 }

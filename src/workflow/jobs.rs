@@ -5,14 +5,13 @@ use super::runner;
 use crate::decide::WantedJob;
 use crate::declared::{self, Calendar, DestinationKind, IoClass, JobPolicy, Plan, SecretRef, SetName, Span};
 use crate::format::Digest;
+use crate::host::SEARCH_PATH;
 use crate::observed::{HostFacts, JobName, Observed, SchedulerKind};
 use crate::schedulers::{self, Job, Places};
 use crate::sources;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// PATH of every job; also where `plan` looks for hooks' programs.
-pub const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Longest that an audit may take, in seconds.
 const AUDIT_LIMIT_SECONDS: u64 = 3600;
 
@@ -57,6 +56,7 @@ impl<'a> JobMaker<'a> {
             writable: vec![state],
             readable: vec![self.places.config.clone(), self.host.binary.path.clone()],
             runs_programs: false,
+            other_users: false,
             credentials: BTreeMap::new(),
         }
     }
@@ -119,15 +119,18 @@ impl<'a> JobMaker<'a> {
         let source = sources::source(set, &declaration.source);
         job.writable.extend(source.writable_paths());
         job.readable.extend(source.paths());
-        let commands = declaration.secrets.values().any(|it| matches!(it, SecretRef::Command(_)));
-        job.runs_programs = commands || !declaration.before.is_empty() || !declaration.after.is_empty();
+        job.readable.extend(source.reachable_paths());
+        let needs = source.needs();
+        let commands = declaration.every_secret().any(|(_, it)| matches!(it, SecretRef::Command(_)));
+        let hooks = !declaration.before.is_empty() || !declaration.after.is_empty();
+        job.runs_programs = commands || hooks || needs.any_program;
+        job.other_users = needs.other_users;
         job.credentials = declaration
-            .secrets
-            .iter()
+            .every_secret()
             .map(|(name, reference)| match reference {
                 SecretRef::Credential(credential) => (credential.clone(), reference.clone()),
                 SecretRef::File(_) | SecretRef::Command(_) | SecretRef::Env(_) => {
-                    (super::secrets::credential_name(name), reference.clone())
+                    (crate::secrets::credential_name(name), reference.clone())
                 }
             })
             .collect();
@@ -143,8 +146,10 @@ impl<'a> JobMaker<'a> {
         let name = JobName::Audit(self.plan.name.clone());
         let mut job = self.job(name, digest, argv, Span::from_seconds(AUDIT_LIMIT_SECONDS), state);
         job.calendar = Some(Calendar::plain(audit.schedule.clone(), self.plan.default_timezone()));
-        job.readable
-            .extend(self.plan.sets.iter().flat_map(|(name, set)| sources::source(name, &set.source).paths()));
+        for (name, set) in &self.plan.sets {
+            let source = sources::source(name, &set.source);
+            job.readable.extend(source.paths().into_iter().chain(source.reachable_paths()));
+        }
         add_destinations(self.plan, &mut job);
         Some(job)
     }

@@ -2,16 +2,16 @@
 
 mod source;
 
-pub use source::{Secrets, of_this_user};
+pub use source::{LookRequest, Secrets, of_this_user};
 
 use super::history::{Copy, Depth, Site, node_of};
-use super::jobs::SEARCH_PATH;
 use super::{WorkflowError, installed, journal, runner};
 use crate::declared::{
     DestinationDeclaration, DestinationName, Plan, SecretRef, SetName, TimeZoneName, UserName,
 };
 use crate::destinations::{Access, DestinationError};
 use crate::diagnostic::Diagnostic;
+use crate::host::SEARCH_PATH;
 use crate::host::{FileKind, Host, account};
 use crate::observed::{
     BinaryFacts, DaemonFacts, DestinationFacts, Fact, Facts, HostFacts, InstalledFile, InstalledJob, JobName,
@@ -65,7 +65,7 @@ pub fn observe(
         plans: installed::observe(host, places)?,
         sources,
         destinations,
-        discovered: discovered(host, plan),
+        discovered: discovered(host, plan, places),
         foreign: foreign(host, plan, places, scope),
         paths,
         journal,
@@ -297,9 +297,15 @@ fn look(
     Ok(DestinationFacts { prepared, space, device: site.target.device(), sets })
 }
 
-fn discovered(host: &dyn Host, plan: &Plan) -> BTreeMap<String, Fact<Vec<crate::observed::Found>>> {
+fn discovered(
+    host: &dyn Host,
+    plan: &Plan,
+    places: &Places,
+) -> BTreeMap<String, Fact<Vec<crate::observed::Found>>> {
+    let servers = sources::discover_servers(host, &places.state);
+    let servers = Fact::new(host.now(), "processes and sockets looked at", servers);
     let roots = plan.discover.sqlite.iter();
-    roots
+    let mut discovered: BTreeMap<_, _> = roots
         .map(|root| {
             let place = format!("sqlite:{}", root.display());
             let fact = Fact::new(
@@ -309,7 +315,9 @@ fn discovered(host: &dyn Host, plan: &Plan) -> BTreeMap<String, Fact<Vec<crate::
             );
             (place, fact)
         })
-        .collect()
+        .collect();
+    discovered.insert("servers".to_owned(), servers);
+    discovered
 }
 
 /// Backups that are not bkp's: for the plan's reader alone, since they are no finding.
@@ -343,11 +351,14 @@ fn paths(host: &dyn Host, plan: &Plan, places: &Places, jobs: &Fact<SchedulerFac
         wanted.extend(files.map(|file| (file.path.clone(), "job", set.clone())));
     }
     for (name, set) in &plan.sets {
-        for reference in set.secrets.values() {
+        for (_, reference) in set.every_secret() {
             if let SecretRef::File(path) = reference {
                 wanted.push((path.clone(), "secret", Some(name.clone())));
             }
         }
+        wanted.extend(
+            set.source.secret_files().into_iter().map(|it| (it.to_owned(), "secret", Some(name.clone()))),
+        );
         for hook in set.before.iter().chain(&set.after) {
             if let Some(path) = hook.first().and_then(|program| host.find_tool(program, SEARCH_PATH)) {
                 wanted.push((path, "hook", Some(name.clone())));

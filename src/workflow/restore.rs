@@ -9,7 +9,7 @@ use crate::declared::{self, NodeName, Plan, SetName};
 use crate::diagnostic::Diagnostic;
 use crate::format::{Counts, ManifestMember, Prefix, decode_name};
 use crate::host::Host;
-use crate::pipeline::ArtifactReader;
+use crate::pipeline::{ArtifactReader, ReadBackError};
 use crate::sources::{self, Artifact, Target};
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
@@ -33,7 +33,7 @@ pub fn to_folder(
     chosen: &Chosen,
     wanted: &Wanted,
     folder: &Path,
-) -> Result<BTreeMap<String, Counts>, WorkflowError> {
+) -> Result<BTreeMap<String, Option<Counts>>, WorkflowError> {
     demand_empty(host, folder)?;
     let _lock = lock::snapshot_shared(host, state, &chosen.copy.stored_as, &chosen.copy.id)?;
     let manifest = &chosen.sealed.manifest;
@@ -55,23 +55,56 @@ pub fn to_folder(
             counts: &member.counts,
         };
         let target = Target { folder: folder.to_path_buf(), include: wanted.include.clone() };
-        let restored = restorer
-            .restore(artifact, &target)
-            .map_err(|error| Diagnostic::new("not restored", what.clone()).why(chain(&error)))?;
+        let before = host.list_dir(folder).unwrap_or_default();
+        let restored = restorer.restore(artifact, &target);
         let intact = body.finish().and_then(|()| index.map_or(Ok(()), ArtifactReader::finish));
-        intact.map_err(|error| {
-            Diagnostic::new(DISPROVEN, what.clone()).why(chain(&error)).fix("restore another snapshot")
-        })?;
-        let differences = member.counts.differences(&restored);
+        if restored.is_err() || intact.is_err() {
+            set_aside(host, folder, &before, &manifest.source);
+        }
+        // The digests say better than the format's own parser what is wrong with the bytes.
+        let disproven = |error: &ReadBackError| {
+            let fix =
+                "restore another snapshot (`--snapshot`), or from another destination (`--destination`)";
+            Diagnostic::new(DISPROVEN, what.clone()).why(chain(error)).fix(fix)
+        };
+        let restored = match (restored, intact) {
+            (Ok(restored), Ok(())) => restored,
+            (Ok(_), Err(error)) => return Err(disproven(&error).into()),
+            (Err(_), Err(error @ ReadBackError::Differs { .. })) => return Err(disproven(&error).into()),
+            (Err(error), _) => {
+                return Err(Diagnostic::new("not restored", what).why(chain(&error)).into());
+            }
+        };
+        // Without counts the artifact is as it was made, which its digest has just proven.
+        let Some(restored) = restored else {
+            counts.insert(member.name.clone(), None);
+            continue;
+        };
+        let differences = member.differences(&restored);
         if wanted.include.is_empty() && !differences.is_empty() {
             return Err(Diagnostic::new(DISPROVEN, what)
                 .why(differences.join("; "))
                 .fix(format!("look at {}, and restore another snapshot elsewhere", folder.display()))
                 .into());
         }
-        counts.insert(member.name.clone(), restored);
+        counts.insert(member.name.clone(), Some(restored));
     }
     Ok(counts)
+}
+
+/// Gives what a failed restore left a name that nobody takes for good data. A tree of files is left for people to look
+/// at, as it is.
+fn set_aside(host: &dyn Host, folder: &Path, before: &[std::ffi::OsString], source: &str) {
+    if source == "files" {
+        return;
+    }
+    let now = host.list_dir(folder).unwrap_or_default();
+    for name in now.into_iter().filter(|name| !before.contains(name)) {
+        let mut aside = name.clone();
+        aside.push(".damaged");
+        // Where it cannot be renamed, the exit status and the message are all that can say it.
+        let _told_by_the_error = host.rename(&folder.join(&name), &folder.join(&aside));
+    }
 }
 
 fn demand_empty(host: &dyn Host, folder: &Path) -> Result<(), WorkflowError> {

@@ -179,7 +179,10 @@ fn locked(
 ) -> Result<RunReport, WorkflowError> {
     let started_at = host.now();
     // It holds the secrets' files too, so it stays until the last hook has run.
-    let scratch = Scratch::new(host, &places.state, name)?;
+    let scratch = Scratch::new(host, &places.state, name, Some(&set.source))?;
+    for trouble in scratch.left() {
+        listener(Event::Trouble(trouble.clone()));
+    }
     let hooks = Hooks {
         host,
         state: &places.state,
@@ -194,7 +197,8 @@ fn locked(
             listener(Event::Trouble(failure));
         }
     }
-    let mut session = Session::begin(host, plan, places, (name, set), request, &scratch, listener)?;
+    let mut session =
+        Session::begin(host, plan, places, (name, set), request, (&scratch, &hooks.variables), listener)?;
     let snapshot = session.snapshot();
     journal::write(host, &places.state, name, JournalEvent::Started { snapshot, trigger: request.trigger })?;
     let outcome = hooks.before().and_then(|()| session.back_up());

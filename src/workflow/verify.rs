@@ -47,6 +47,23 @@ pub fn proven_at(sealed: &SealedFacts, level: Level) -> Option<Timestamp> {
     of_proofs.chain(read_back.flatten()).max()
 }
 
+/// What the newest proof of a level found wrong, and when; none where it held, or there is none. What could not be read
+/// back cannot be restored, but what could not be restored may still be the bytes that were made.
+pub fn disproven_at(sealed: &SealedFacts, level: Level) -> Option<(Timestamp, &str)> {
+    let of_this = sealed.proofs.iter().filter(|proof| proof.manifest_sha256 == sealed.manifest_sha256);
+    let newest = of_this.filter(|proof| match &proof.result {
+        Outcome::Proven => proof.level >= level,
+        Outcome::Disproven { .. } => proof.level <= level,
+    });
+    match newest.max_by_key(|proof| proof.at) {
+        Some(proof) => match &proof.result {
+            Outcome::Disproven { reason } => Some((proof.at, reason)),
+            Outcome::Proven => None,
+        },
+        None => None,
+    }
+}
+
 impl Due {
     /// Decides for a destination at which a snapshot was just sealed: a drill where the last one would be too old
     /// before the next run, and the share of the kept snapshots whose turn it is to be read again.
@@ -135,7 +152,7 @@ pub fn one(
         (site, set, copy),
         Level::Intact,
         sealed.as_ref(),
-        outcome.map(|()| BTreeMap::new()),
+        outcome.map(|()| Shown::default()),
     )
 }
 
@@ -209,6 +226,15 @@ fn check_sidecars(site: &Site, copy: &Copy, sealed: &SealedFacts) -> Result<(), 
     Ok(())
 }
 
+/// What a proof shows beyond its level.
+#[derive(Debug, Default)]
+pub struct Shown {
+    /// What came back, for each member.
+    pub counts: BTreeMap<String, Counts>,
+    /// What it does not prove.
+    pub limits: Vec<String>,
+}
+
 /// Writes down what a verify or a drill found, and gives it to people.
 pub fn conclude(
     host: &dyn Host,
@@ -216,7 +242,7 @@ pub fn conclude(
     (site, set, copy): (&Site, &SetName, &Copy),
     level: Level,
     sealed: Option<&SealedFacts>,
-    outcome: Result<BTreeMap<String, Counts>, Unproven>,
+    outcome: Result<Shown, Unproven>,
 ) -> Result<(), Box<Diagnostic>> {
     let what = format!("set `{set}`, destination `{}`, snapshot {}", site.name, copy.id);
     let could_not_tell = |why: String| {
@@ -224,9 +250,9 @@ pub fn conclude(
             .why(why)
             .fix("mend what is in the way and try again")
     };
-    let (counts, disproven) = match outcome {
-        Ok(counts) => (counts, None),
-        Err(Unproven::Disproven(reason)) => (BTreeMap::new(), Some(reason)),
+    let (Shown { counts, limits }, disproven) = match outcome {
+        Ok(shown) => (shown, None),
+        Err(Unproven::Disproven(reason)) => (Shown::default(), Some(reason)),
         Err(Unproven::CouldNotTell(why)) => return Err(Box::new(could_not_tell(why))),
     };
     if let Some(sealed) = sealed {
@@ -242,6 +268,7 @@ pub fn conclude(
             manifest_sha256: sealed.manifest_sha256,
             result: disproven.clone().map_or(Outcome::Proven, |reason| Outcome::Disproven { reason }),
             counts,
+            limits,
         };
         let bytes = serde_json::to_vec_pretty(&record).expect("a proof has only string keys");
         let key = site.layout.proof(&copy.stored_as, &copy.id, at, level);
@@ -305,6 +332,7 @@ mod tests {
             manifest_sha256: sealed.manifest_sha256,
             result: Outcome::Proven,
             counts: BTreeMap::new(),
+            limits: Vec::new(),
         });
     }
 

@@ -16,6 +16,8 @@ use tempfile::TempDir;
 
 /// PATH of everything that a test runs.
 pub const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// Tables of a kernel on which nothing listens.
+pub const QUIET_PROC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/quiet-proc");
 /// Longest that anything is waited for.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// Seconds in a day, for clock shifts.
@@ -47,7 +49,8 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    fn of(output: &Output) -> Self {
+    /// Of a process that a test has started by itself.
+    pub fn of(output: &Output) -> Self {
         Self {
             code: output.status.code(),
             signal: output.status.signal(),
@@ -274,6 +277,8 @@ impl Bench {
             .env("HOME", self.home())
             .env("TMPDIR", self.path("tmp"))
             .env("BKP_TEST_HOST_NAME", &self.host_name)
+            // Servers that other tests have running are not this host's.
+            .env("BKP_TEST_PROC", QUIET_PROC)
             .current_dir(self.root())
             .stdin(Stdio::null());
         if self.shift_seconds != 0 {

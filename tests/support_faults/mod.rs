@@ -78,6 +78,7 @@ impl Bed {
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .env("TMPDIR", self.folder.path())
             .env("BKP_TEST_HOST_NAME", NODE)
+            .env("BKP_TEST_PROC", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/quiet-proc"))
             .current_dir(self.folder.path())
             .stdin(Stdio::null());
         command

@@ -125,7 +125,7 @@ impl Machine {
             .expect("cp runs");
         assert!(copied.succeeded(), "{}", copied.explain());
         bed.sh(&format!(
-            "install -m 0755 {}/bkp {PROGRAM}; rm {0}/bkp; rm -rf /etc/bkp /var/lib/bkp; mkdir -p /mnt/backup; \
+            "install -m 0755 {}/bkp {PROGRAM}; rm {0}/bkp; rm -rf /etc/bkp /var/lib/bkp /root/.config/bkp /root/.local/state/bkp; mkdir -p /mnt/backup; \
              mount -t tmpfs -o mode=755 backup /mnt/backup",
             Bed::SHARED_INSIDE
         ));

@@ -11,6 +11,7 @@ mod hostile;
 mod killed;
 mod machine;
 mod owners;
+mod postgres;
 mod several;
 mod timers;
 mod trials;

@@ -84,6 +84,7 @@ impl World {
             writable: vec![folder.into()],
             readable: vec!["/srv/data".into()],
             runs_programs: false,
+            other_users: false,
             credentials: BTreeMap::new(),
         }
     }

@@ -51,10 +51,7 @@ fn not_looked(object: impl Into<String>) -> Finding {
 fn discovery(world: &World<'_>) -> Vec<Finding> {
     let mut findings: Vec<_> = uncovered(world)
         .into_iter()
-        .map(|it| {
-            let remedy = format!("add a set for it, or `{}` with a reason under `discover.ignore`", it.key());
-            Finding::new(Code::Uncovered, it.key(), it.reason).remedy(remedy)
-        })
+        .map(|it| Finding::new(Code::Uncovered, it.key(), it.reason).remedy(it.remedy))
         .collect();
     for (place, fact) in &world.facts.discovered {
         if let Seen::Unknown(diagnostic) = Seen::of(Some(fact)) {

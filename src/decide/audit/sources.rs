@@ -2,22 +2,35 @@
 
 use super::{could_not_look, not_looked};
 use crate::decide::finding::{Finding, FindingCode as Code};
-use crate::decide::world::{Seen, World};
-use crate::declared::SetName;
+use crate::decide::world::{Seen, World, sealed};
+use crate::declared::{SetName, SourceDeclaration};
 use crate::diagnostic::Diagnostic;
 use crate::observed::{Observed, SourceFacts};
+use std::collections::BTreeSet;
 
 pub(super) fn findings(world: &World<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for set in world.plan.sets.keys() {
+    for (set, declaration) in &world.plan.sets {
         let object = format!("source of {set}");
+        if let SourceDeclaration::Command(command) = &declaration.source
+            && command.drill.is_none()
+        {
+            let evidence = "its backup is read back, and no program has tried to use it";
+            findings.push(Finding::new(Code::DrillUnjudged, object.clone(), evidence).of(set));
+        }
         match Seen::of(world.facts.sources.get(set)) {
             Seen::NotSupplied => findings.push(not_looked(object).of(set)),
             Seen::Unknown(diagnostic) => findings.push(could_not_look(object, diagnostic).of(set)),
             Seen::Absent => {
                 findings.push(Finding::new(Code::SourceMissing, object, "nothing is there").of(set));
             }
-            Seen::Present(facts) => findings.extend(of_source(set, &object, facts)),
+            Seen::Present(facts) => {
+                findings.extend(of_source(set, &object, facts));
+                findings.extend(members_and_snapshot(world, set, facts));
+                findings.extend(facts.doors.iter().map(|door| {
+                    Finding::new(Code::OpenDoor, door.object.clone(), door.evidence.clone()).of(set)
+                }));
+            }
         }
     }
     findings
@@ -31,6 +44,11 @@ fn of_source(set: &SetName, object: &str, facts: &SourceFacts) -> Vec<Finding> {
             "tool" => Code::ToolMissing,
             "readable" if says_missing(diagnostic) => Code::SourceMissing,
             "readable" => Code::SourceUnreadable,
+            "version" => Code::ToolTooOld,
+            "server" => Code::ServerUnreachable,
+            "login" => Code::LoginRefused,
+            "grant" => Code::GrantMissing,
+            "catalogue" => Code::CatalogueLimited,
             // Secrets, hooks, writable folders, and what later sources will need.
             _ => Code::RequirementUnmet,
         };
@@ -41,8 +59,8 @@ fn of_source(set: &SetName, object: &str, facts: &SourceFacts) -> Vec<Finding> {
         Observed::Absent => {
             findings.push(Finding::new(Code::SourceMissing, object, "nothing is there").of(set));
         }
-        // The requirement that is not met says it with the exact path.
-        Observed::Unknown(_) if !findings.is_empty() => {}
+        // The requirement that is not met says it with the exact path; what only a run can ask, runs prove.
+        Observed::Unknown(_) if !findings.is_empty() || facts.deferred.is_some() => {}
         Observed::Unknown(diagnostic) => {
             let code = if says_denied(diagnostic) {
                 Code::SourceUnreadable
@@ -55,6 +73,29 @@ fn of_source(set: &SetName, object: &str, facts: &SourceFacts) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Members that came or went since the newest snapshot of the same declaration.
+fn members_and_snapshot(world: &World<'_>, set: &SetName, facts: &SourceFacts) -> Vec<Finding> {
+    let Some(declaration) = world.plan.sets.get(set) else { return Vec::new() };
+    let Observed::Present(members) = &facts.members else { return Vec::new() };
+    let digest = world.wanted(set).map(|wanted| wanted.set_digest);
+    let destinations = world.plan.destinations_of(declaration).iter();
+    let snapshots = destinations.filter_map(|destination| world.snapshots(set, destination)).flatten();
+    let sealed = snapshots.filter_map(|snapshot| Some((snapshot.id, sealed(snapshot)?)));
+    let ours = sealed.filter(|(_, it)| it.manifest.complete && Some(it.manifest.set_digest) == digest);
+    let Some((id, newest)) = ours.max_by_key(|(id, _)| *id) else { return Vec::new() };
+    let stored: BTreeSet<&str> = newest.manifest.members.iter().map(|it| it.name.as_str()).collect();
+    let there: BTreeSet<&str> = members.iter().map(|it| it.name.as_str()).collect();
+    let gone = stored.difference(&there).map(|member| {
+        let evidence = format!("snapshot {id} has it, and the source does not");
+        Finding::new(Code::MemberGone, format!("{set}/{member}"), evidence).of(set)
+    });
+    let new = there.difference(&stored).map(|member| {
+        let evidence = format!("it exists, and snapshot {id}, the newest, does not have it");
+        Finding::new(Code::MemberNotStored, format!("{set}/{member}"), evidence).of(set)
+    });
+    gone.chain(new).collect()
 }
 
 fn with_diagnostic(code: Code, object: String, diagnostic: &Diagnostic) -> Finding {

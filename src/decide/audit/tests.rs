@@ -6,8 +6,8 @@ use crate::declared::{Pause, Scope};
 use crate::format::{Digest, FailedMember, Level, Outcome, ProofRecord, SnapshotId, Trigger};
 use crate::host::Space;
 use crate::observed::{
-    Enablement, Fact, Found, JobName, JournalEvent, ObjectsState, Observed, RequirementFacts, RunOutcome,
-    SnapshotState,
+    DoorFacts, Enablement, Fact, Found, JobName, JournalEvent, MemberFacts, ObjectsState, Observed,
+    RequirementFacts, RunOutcome, SnapshotState,
 };
 use jiff::SignedDuration;
 use std::path::PathBuf;
@@ -130,6 +130,25 @@ fn breaking(code: Code) -> Break {
         Code::SourceMissing => |it| unmet(it, "readable", "`/srv/orders.db` does not exist"),
         Code::SourceUnreadable => |it| unmet(it, "readable", "`/srv/orders.db` cannot be read by this user"),
         Code::ToolMissing => |it| unmet(it, "tool", "`pg_dump` is not on the PATH of the job"),
+        Code::ToolTooOld => |it| unmet(it, "version", "`pg_dump` is 14, and the server is 15"),
+        Code::ServerUnreachable => |it| unmet(it, "server", "connection refused"),
+        Code::LoginRefused => |it| unmet(it, "login", "password authentication failed"),
+        Code::GrantMissing => |it| unmet(it, "grant", "no SELECT on `public.orders`"),
+        Code::CatalogueLimited => |it| unmet(it, "catalogue", "the account sees its own schemas alone"),
+        Code::MemberGone => |it| it.source().members = Observed::Present(Vec::new()),
+        Code::MemberNotStored => |it| {
+            let member = |name: &str| MemberFacts { name: name.to_owned(), size_bytes: None };
+            it.source().members = Observed::Present(vec![member("orders"), member("invoices")]);
+        },
+        Code::OpenDoor => |it| {
+            let object = "postgres at 10.8.0.2:5432 as role postgres".to_owned();
+            let evidence = "a login without a password succeeded".to_owned();
+            it.source().doors = vec![DoorFacts { object, evidence }];
+        },
+        Code::DrillUnjudged => |it| {
+            let command = crate::declared::CommandDeclaration::default();
+            it.declaration().source = crate::declared::SourceDeclaration::Command(command);
+        },
         Code::RequirementUnmet => |it| unmet(it, "hook", "`/usr/local/bin/quiesce` cannot be executed"),
         Code::PlanMissing => |it| it.facts.plans.clear(),
         Code::PlanEdited => {
@@ -185,7 +204,8 @@ fn breaking(code: Code) -> Break {
         Code::Uncovered => |it| {
             let object = "/srv/stray.db".to_owned();
             let path = Some(PathBuf::from(&object));
-            let found = Found { kind: "sqlite".to_owned(), object, size_bytes: Some(9), path };
+            let found =
+                Found { kind: "sqlite".to_owned(), object, size_bytes: Some(9), path, addresses: Vec::new() };
             it.facts.discovered.insert("sqlite:/srv".to_owned(), seen(it.now, vec![found]));
         },
         Code::CouldNotLook => |it| {
@@ -234,7 +254,7 @@ fn one_broken_thing_is_told_once() {
         found.sort();
         found.dedup();
         let expected = match code {
-            C::ProofMissing => vec![C::ProofMissing, C::DrillMissing],
+            C::ProofMissing => vec![C::ProofMissing, C::DrillMissing, C::MemberNotStored],
             C::ProofOld | C::DrillOld => vec![C::ProofOld, C::DrillOld],
             C::RunHeld => vec![C::SetStale, C::RunHeld],
             // Its run began and never ended.

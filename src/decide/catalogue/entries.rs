@@ -4,7 +4,7 @@ use super::super::finding::FindingCode as Code;
 use super::super::finding::Severity;
 use super::Explanation;
 
-const fn entry(
+pub(super) const fn entry(
     code: Code,
     severity: Severity,
     title: &'static str,
@@ -15,7 +15,7 @@ const fn entry(
     Explanation { code, title, severity, meaning, cause, remedy }
 }
 
-pub(super) const CATALOGUE: &[Explanation] = &[
+pub(super) const ENTRIES: &[Explanation] = &[
     entry(
         Code::TimerMissing,
         Severity::Critical,
@@ -174,7 +174,7 @@ pub(super) const CATALOGUE: &[Explanation] = &[
         "Stored bytes are not the bytes that were made",
         "A read-back found another digest than the manifest has.",
         "Bits rotted, or the object was overwritten.",
-        "Run `bkp run SET` for a new snapshot, and distrust the storage.",
+        "Run `bkp run SET` for a new snapshot, remove this one with `bkp delete`, and distrust the storage.",
     ),
     entry(
         Code::ProofMissing,
@@ -214,7 +214,7 @@ pub(super) const CATALOGUE: &[Explanation] = &[
         "The restored data differs",
         "A drill brought back something else than was backed up.",
         "A damaged artifact, or a source that was read inconsistently.",
-        "Run `bkp run SET`, then `bkp drill SET`; do not trust the named snapshot.",
+        "Run `bkp run SET`, then `bkp drill SET`, and remove the named snapshot with `bkp delete`; do not trust it.",
     ),
     entry(
         Code::SourceMissing,

@@ -325,6 +325,25 @@ fn discovered(world: &World<'_>, review: &mut Review) {
     }
 }
 
+/// What was seen of the sources and is neither a change nor in the way of one.
+fn of_sources(world: &World<'_>, review: &mut Review) {
+    for name in world.plan.sets.keys() {
+        let Seen::Present(facts) = Seen::of(world.facts.sources.get(name)) else { continue };
+        if let Some(reason) = &facts.deferred {
+            let what = format!("set `{name}`: its server was not asked");
+            review.notes.push(Diagnostic::new("proven at apply", what).why(reason.clone()));
+        }
+        for unseen in &facts.unseen {
+            review.notes.push(Diagnostic::new("not looked at", format!("set `{name}`: {unseen}")));
+        }
+        for door in &facts.doors {
+            let what = format!("set `{name}`: {}", door.object);
+            let note = Diagnostic::new("no password is asked for", what).why(door.evidence.clone());
+            review.notes.push(note.fix("`bkp explain open-door` has the safe order of mending"));
+        }
+    }
+}
+
 fn notes(world: &World<'_>, review: &mut Review) {
     let host = &world.facts.host.name;
     if !host_matches(world.plan, host) {
@@ -338,6 +357,7 @@ fn notes(world: &World<'_>, review: &mut Review) {
             review.notes.push(Diagnostic::new("a set is paused", what).why(pause.reason.clone()));
         }
     }
+    of_sources(world, review);
     limits_of_schedulers(world, review);
     let embedded = world.jobs.iter().any(|job| job.scheduler == SchedulerKind::Embedded);
     if embedded

@@ -77,7 +77,7 @@ fn source_blocks(world: &World<'_>, name: &SetName, review: &mut Review) -> Vec<
         Observed::Absent => blocks.push(missing(name)),
         Observed::Unknown(diagnostic) => {
             // One thing that is wrong is told once, be it seen as a requirement or as a member.
-            if blocks.is_empty() {
+            if blocks.is_empty() && facts.deferred.is_none() {
                 blocks.push(diagnostic.clone());
             }
         }

@@ -214,6 +214,7 @@ fn database_that_is_only_copied_as_a_file_is_uncovered() {
         object: object.to_owned(),
         size_bytes: None,
         path: Some(PathBuf::from(object)),
+        addresses: Vec::new(),
     };
     let all = ["/srv/orders.db", "/srv/app/data.db", "/srv/cache.db", "/var/backups/bkp/x.db", "/srv/new.db"];
     let fact = scene.facts.discovered.get_mut("sqlite:/srv").expect("srv");

@@ -96,12 +96,8 @@ pub(super) fn facts(now: Timestamp) -> Facts {
         sets: BTreeMap::from([(set(), Digest::of(b"orders"))]),
         damaged: None,
     };
-    let source = SourceFacts {
-        members: Observed::Present(vec![MemberFacts { name: "orders".to_owned(), size_bytes: Some(4096) }]),
-        requirements: Vec::new(),
-        identity: Vec::new(),
-        devices: vec![1],
-    };
+    let members = Observed::Present(vec![MemberFacts { name: "orders".to_owned(), size_bytes: Some(4096) }]);
+    let source = SourceFacts { devices: vec![1], ..SourceFacts::new(members, Vec::new()) };
     let destination = DestinationFacts {
         prepared: true,
         space: Some(Space { free_bytes: 50 << 30, total_bytes: 100 << 30 }),
@@ -196,6 +192,7 @@ pub(crate) fn manifest(id: SnapshotId, started_at: Timestamp, previous: Option<D
         read_at: started_at,
         read_back_at: started_at + SignedDuration::from_mins(1),
         counts: Counts::default(),
+        bounds: BTreeMap::new(),
         warnings: Vec::new(),
         index: None,
     };
@@ -205,7 +202,7 @@ pub(crate) fn manifest(id: SnapshotId, started_at: Timestamp, previous: Option<D
         node: "observatory".parse().expect("a name"),
         plan: "shop".parse().expect("a name"),
         set: set(),
-        set_digest: Digest::of(b"orders"),
+        set_digest: Digest::of(JobName::Set(set()).to_string().as_bytes()),
         snapshot: id,
         started_at,
         finished_at: started_at + SignedDuration::from_mins(1),

@@ -31,6 +31,9 @@ const LATER: [&str; 1] = ["alerts"];
 const DEFAULTS: [&str; 8] =
     ["schedule", "timezone", "destinations", "retention", "compression", "prove", "time_limit", "grace"];
 
+/// What can be found and ignored.
+const KINDS: [&str; 7] = ["sqlite", "backup", "postgres", "mysql", "mongodb", "redis", "qdrant"];
+
 impl Decoder<'_> {
     /// The plan; its parts are only worth anything when no problem was noted.
     pub fn plan(&mut self, root: &Node, default_name: &PlanName) -> Option<Plan> {
@@ -244,18 +247,21 @@ impl Decoder<'_> {
             self.note(Fault::BadValue, what, entry.key_place, fix);
             return None;
         };
-        if !matches!(kind, "sqlite" | "backup") {
+        if !KINDS.contains(&kind) {
             let what = format!("this bkp finds nothing of the kind `{kind}`");
-            self.note(Fault::UnknownWord, what, entry.key_place, suggestion(kind, &["sqlite", "backup"]));
+            self.note(Fault::UnknownWord, what, entry.key_place, suggestion(kind, &KINDS));
             return None;
         }
         if blank(object) || object.chars().any(char::is_control) {
-            let what = if kind == "sqlite" { "`sqlite:` without a path" } else { "`backup:` without a name" };
+            let what = match kind {
+                "sqlite" => "`sqlite:` without a path".to_owned(),
+                kind => format!("`{kind}:` without a name"),
+            };
             self.note(Fault::BadValue, what, entry.key_place, fix);
             return None;
         }
-        // A unit, a label or a place has a name; only what begins like one is a path.
-        if kind == "backup" && !object.starts_with(['/', '~']) {
+        // A server has an address, a unit or a label has a name; only what begins like one is a path.
+        if kind != "sqlite" && !object.starts_with(['/', '~']) {
             return Some(format!("{kind}:{object}"));
         }
         let path = self.absolute(object, "an ignored path", entry.key_place)?;

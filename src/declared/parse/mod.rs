@@ -12,6 +12,7 @@ mod overlap;
 mod policy;
 mod problem;
 mod reader;
+mod server;
 mod set;
 
 pub use problem::{Fault, PlanErrors, PlanText};

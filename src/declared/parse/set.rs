@@ -5,6 +5,7 @@ use super::job_policy::JOB_POLICY;
 use super::node::{Content, Entry, Node};
 use super::policy::Used;
 use super::problem::Fault;
+use super::server;
 use crate::declared::{
     ChangedPolicy, DestinationName, FilesDeclaration, Hook, Pause, SecretRef, SetDeclaration, SetName,
     SourceDeclaration, Span, SqliteDeclaration,
@@ -12,8 +13,7 @@ use crate::declared::{
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Kinds that the design has and this version does not.
-const LATER: [&str; 8] =
-    ["postgres", "mysql", "mariadb", "mongodb", "redis", "qdrant", "docker-volumes", "command"];
+const LATER: [&str; 1] = ["docker-volumes"];
 const COMMON: [&str; 13] = [
     "type",
     "schedule",
@@ -49,6 +49,39 @@ pub(super) struct Fallback<'a> {
 enum Kind {
     Files,
     Sqlite,
+    Postgres,
+    Mysql,
+    Mongodb,
+    Redis,
+    Qdrant,
+    Command,
+}
+
+impl Kind {
+    const WORDS: [(&'static str, Self); 8] = [
+        ("files", Self::Files),
+        ("sqlite", Self::Sqlite),
+        ("postgres", Self::Postgres),
+        ("mysql", Self::Mysql),
+        ("mongodb", Self::Mongodb),
+        ("redis", Self::Redis),
+        ("qdrant", Self::Qdrant),
+        ("command", Self::Command),
+    ];
+
+    /// What its errors call it, and its own keys.
+    fn keys(self) -> (&'static str, &'static [&'static str]) {
+        match self {
+            Self::Files => ("a `files` set", &FILES),
+            Self::Sqlite => ("an `sqlite` set", &SQLITE),
+            Self::Postgres => ("a `postgres` set", &server::POSTGRES),
+            Self::Mysql => ("a `mysql` set", &server::MYSQL),
+            Self::Mongodb => ("a `mongodb` set", &server::MONGODB),
+            Self::Redis => ("a `redis` set", &server::REDIS),
+            Self::Qdrant => ("a `qdrant` set", &server::QDRANT),
+            Self::Command => ("a `command` set", &server::COMMAND),
+        }
+    }
 }
 
 impl Decoder<'_> {
@@ -63,26 +96,45 @@ impl Decoder<'_> {
                 self.note(Fault::Missing, what, entry.key_place, "add `type: files` or `type: sqlite`");
                 None
             }
-            Some(kind) => {
-                let words = [("files", Kind::Files), ("sqlite", Kind::Sqlite)];
-                self.word(&kind.node, "a type of set", &words, &LATER)
-            }
+            Some(kind) => self.kind(&kind.node),
         }?;
-        let (subject, own) = match kind {
-            Kind::Files => ("a `files` set", FILES.as_slice()),
-            Kind::Sqlite => ("an `sqlite` set", SQLITE.as_slice()),
-        };
+        let (subject, own) = kind.keys();
         let known: Vec<&str> = COMMON.iter().chain(&JOB_POLICY).chain(own).copied().collect();
         let fields = self.fields(node, subject, &known, &["max_parallel"])?;
         let source = match kind {
             Kind::Files => self.files(&fields).map(SourceDeclaration::Files),
             Kind::Sqlite => self.sqlite(&fields, &entry.key).map(SourceDeclaration::Sqlite),
+            Kind::Postgres => self.postgres(&fields).map(SourceDeclaration::Postgres),
+            Kind::Mysql => self.mysql(&fields).map(SourceDeclaration::Mysql),
+            Kind::Mongodb => self.mongodb(&fields).map(SourceDeclaration::Mongodb),
+            Kind::Redis => self.redis(&fields).map(SourceDeclaration::Redis),
+            Kind::Qdrant => self.qdrant(&fields).map(SourceDeclaration::Qdrant),
+            Kind::Command => self.command(&fields).map(SourceDeclaration::Command),
         };
         let declaration = self.policy(&fields, entry, source, fallback);
         if self.problems.len() != before {
             return None;
         }
         Some((name?, declaration?))
+    }
+
+    /// The type; other names of the same servers are answered with ours.
+    fn kind(&mut self, node: &Node) -> Option<Kind> {
+        if let Content::Text(text) = &node.content {
+            let ours = match text.as_str() {
+                "mariadb" => Some("mysql"),
+                "postgresql" => Some("postgres"),
+                "valkey" => Some("redis"),
+                "mongo" => Some("mongodb"),
+                _ => None,
+            };
+            if let Some(ours) = ours {
+                let what = format!("`{text}` is not a type of set");
+                self.note(Fault::UnknownWord, what, node.place, format!("write `{ours}`: it is for both"));
+                return None;
+            }
+        }
+        self.word(node, "a type of set", &Kind::WORDS, &LATER)
     }
 
     fn policy(

@@ -75,7 +75,8 @@ fn blocked_unknown_and_uncovered_have_their_blocks() {
     scene.timer().active = false;
     let object = "/srv/stray.db".to_owned();
     let path = Some(PathBuf::from(&object));
-    let found = Found { kind: "sqlite".to_owned(), object, size_bytes: Some(8192), path };
+    let found =
+        Found { kind: "sqlite".to_owned(), object, size_bytes: Some(8192), path, addresses: Vec::new() };
     let fact = scene.facts.discovered.get_mut("sqlite:/srv").expect("srv");
     fact.observed = Observed::Present(vec![found]);
     let lost = Observed::Unknown(Diagnostic::new("a folder could not be listed", "`/var/lib`"));
@@ -109,7 +110,7 @@ fn blocked_unknown_and_uncovered_have_their_blocks() {
       sqlite:/srv/stray.db (8.0 KiB)
           it is in no set
 
-      Add a set for each, or a reason under `discover.ignore`.
+      Add a set for each, or a reason under `discover.ignore`; a member of a set's server can stand under its `ignore`.
 
     Plan: 0 to add, 0 to change, 0 to remove, 1 blocked.
     "#);

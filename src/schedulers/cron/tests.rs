@@ -46,6 +46,7 @@ fn job(schedule: &str) -> Job {
         writable: Vec::new(),
         readable: Vec::new(),
         runs_programs: false,
+        other_users: false,
         credentials: BTreeMap::new(),
     }
 }

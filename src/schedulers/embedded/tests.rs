@@ -49,6 +49,7 @@ fn job(script: &str) -> Job {
         writable: Vec::new(),
         readable: Vec::new(),
         runs_programs: false,
+        other_users: false,
         credentials: BTreeMap::new(),
     }
 }

@@ -38,6 +38,7 @@ pub(super) fn job(argv: &[&str]) -> Job {
         writable: Vec::new(),
         readable: Vec::new(),
         runs_programs: false,
+        other_users: false,
         credentials: BTreeMap::new(),
     }
 }

@@ -38,10 +38,16 @@ const ALONE: &[&str] = &[
 
 /// Reads what belongs to others (`DAC_READ_SEARCH`), writes WAL files and destinations that belong to others
 /// (`DAC_OVERRIDE`); a drill gives restored files their owners, modes, set-id bits and file capabilities back.
-/// `RestrictSUIDSGID` stays off for the same reason.
+/// `RestrictSUIDSGID` stays off for the same reason. It sees the processes of others in spite of `ProtectProc`, as every
+/// member of root's group does (proc(5), `hidepid`).
 const OF_ROOT: &str = "CAP_DAC_READ_SEARCH CAP_DAC_OVERRIDE CAP_CHOWN CAP_FOWNER CAP_FSETID CAP_SETFCAP";
 /// An audit becomes the users that sets run as, to see what they see.
 const OF_AUDIT: &str = " CAP_SETUID CAP_SETGID";
+
+/// A drill starts a server as a user who owns it, ends it, and removes its files. It restores no file with rights of its
+/// own, as a drill of files does.
+const OF_OTHER_USERS: &str =
+    "CAP_DAC_READ_SEARCH CAP_DAC_OVERRIDE CAP_CHOWN CAP_FOWNER CAP_SETUID CAP_SETGID CAP_KILL";
 
 /// What is left of root's power to a job in which only bkp itself runs: to a user's, nothing.
 fn capabilities(job: &Job) -> String {
@@ -51,6 +57,7 @@ fn capabilities(job: &Job) -> String {
     };
     match &job.run_as {
         Some(_) => "CapabilityBoundingSet=".to_owned(),
+        None if job.other_users => format!("CapabilityBoundingSet={OF_OTHER_USERS}"),
         None => format!("CapabilityBoundingSet={OF_ROOT}{of_audit}"),
     }
 }
@@ -70,6 +77,7 @@ pub(super) fn lines(job: &Job) -> Vec<String> {
     } else {
         lines.extend(ALONE.iter().map(|line| (*line).to_owned()));
         lines.push(capabilities(job));
+        lines.extend(job.other_users.then(|| "RestrictSUIDSGID=true".to_owned()));
         let home = if touches(&["/home", "/root", "/run/user"]) { "read-only" } else { "true" };
         lines.push(format!("ProtectHome={home}"));
         // Each of these hides what lies there, so a job that reads there, or reads `/`, goes without.
@@ -153,6 +161,17 @@ mod tests {
         job.run_as = None;
         job.name = JobName::Audit("home".parse().expect("a name"));
         assert_eq!(kept(&job), format!("{OF_ROOT}{OF_AUDIT}"));
+    }
+
+    #[test]
+    fn job_that_starts_servers_as_another_user_restores_no_files_with_rights_of_their_own() {
+        let mut job = job();
+        assert!(!has(&job, "RestrictSUIDSGID=true"));
+        job.other_users = true;
+        assert!(has(&job, "RestrictSUIDSGID=true"));
+        assert!(has(&job, &format!("CapabilityBoundingSet={OF_OTHER_USERS}")));
+        job.run_as = "app".parse().ok();
+        assert!(has(&job, "CapabilityBoundingSet="));
     }
 
     #[test]

@@ -234,6 +234,7 @@ pub(super) mod tests {
             writable: vec!["/var/lib/bkp".into()],
             readable: vec!["/srv/ledger.db".into()],
             runs_programs: false,
+            other_users: false,
             credentials: BTreeMap::new(),
         }
     }

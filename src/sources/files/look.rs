@@ -151,6 +151,12 @@ fn unmet(host: &dyn Host, error: &SourceError) -> Diagnostic {
         SourceError::Read { .. }
         | SourceError::Changed { .. }
         | SourceError::Database { .. }
-        | SourceError::Scratch { .. } => diagnostic,
+        | SourceError::Scratch { .. }
+        | SourceError::ToolMissing { .. }
+        | SourceError::Tool { .. }
+        | SourceError::Server { .. }
+        | SourceError::Partial { .. }
+        | SourceError::Incomplete { .. }
+        | SourceError::Secret(_) => diagnostic,
     }
 }

@@ -27,10 +27,10 @@ mod walk;
 
 pub use restorer::FilesRestorer;
 
-use super::{Member, Source, SourceError, SourceStream};
+use super::{Desk, Member, Source, SourceError, SourceStream};
 use crate::declared::{FilesDeclaration, SetName};
 use crate::host::Host;
-use crate::observed::{MemberFacts, Observed, RequirementFacts};
+use crate::observed::{MemberFacts, Observed, RequirementFacts, SourceFacts};
 use hooks::Hooks;
 use producer::Order;
 use selection::Selection;
@@ -78,12 +78,7 @@ impl FilesSource {
     }
 }
 
-impl Source for FilesSource {
-    fn enumerate(&self, host: &dyn Host) -> Result<Vec<Member>, SourceError> {
-        look::roots(host, &Selection::new(&self.declaration)?)?;
-        Ok(vec![Member { name: self.set.to_string() }])
-    }
-
+impl FilesSource {
     fn observe(&self, host: &dyn Host) -> Observed<Vec<MemberFacts>> {
         match self.enumerate(host) {
             Ok(members) => Observed::Present(
@@ -106,10 +101,6 @@ impl Source for FilesSource {
         }
     }
 
-    fn scratch_bytes(&self, _host: &dyn Host) -> u64 {
-        SCRATCH_BYTES
-    }
-
     fn open(
         &self,
         host: &dyn Host,
@@ -122,6 +113,25 @@ impl Source for FilesSource {
         let selection = Selection::new(&self.declaration)?;
         look::roots(host, &selection)?;
         Ok(Box::new(FilesStream::start(&member.name, self.order(host, selection, scratch)?)?))
+    }
+}
+
+impl Source for FilesSource {
+    fn enumerate(&self, host: &dyn Host) -> Result<Vec<Member>, SourceError> {
+        look::roots(host, &Selection::new(&self.declaration)?)?;
+        Ok(vec![Member { name: self.set.to_string() }])
+    }
+
+    fn look(&self, host: &dyn Host) -> SourceFacts {
+        SourceFacts::new(self.observe(host), self.requirements(host))
+    }
+
+    fn scratch_bytes(&self, _host: &dyn Host) -> u64 {
+        SCRATCH_BYTES
+    }
+
+    fn open(&self, desk: &Desk<'_>, member: &Member) -> Result<Box<dyn SourceStream>, SourceError> {
+        self.open(desk.host, member, desk.scratch)
     }
 
     fn paths(&self) -> Vec<PathBuf> {
@@ -136,7 +146,7 @@ impl Source for FilesSource {
         Vec::new()
     }
 
-    fn extension(&self) -> &'static str {
-        "tar"
+    fn extension(&self, _: &Member) -> String {
+        "tar".to_owned()
     }
 }

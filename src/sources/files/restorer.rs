@@ -2,7 +2,7 @@
 //!
 //! A drill trusts nothing that it did not read again from disk; a restore never touches a folder that holds anything.
 
-use super::super::{Artifact, RestoreError, Restorer, Target};
+use super::super::{Artifact, Bench, Drill, PlainDrill, RestoreError, Restorer, Target};
 use super::archive::ArchiveReader;
 use super::attributes::Restoring;
 use super::compare::{self, Comparison, Differences, LookError};
@@ -212,8 +212,9 @@ fn stand_ins(
     Ok(stand_ins)
 }
 
-impl Restorer for FilesRestorer {
-    fn drill(&self, artifact: Artifact<'_>, scratch: &Path) -> Result<Counts, RestoreError> {
+impl FilesRestorer {
+    /// Restores into `scratch`, an empty private folder, compares and counts.
+    pub(super) fn drill(&self, artifact: Artifact<'_>, scratch: &Path) -> Result<Counts, RestoreError> {
         let Some(index) = artifact.index else {
             return Err(RestoreError::Damaged {
                 member: artifact.member.to_owned(),
@@ -232,7 +233,8 @@ impl Restorer for FilesRestorer {
         drilled
     }
 
-    fn restore(&self, artifact: Artifact<'_>, target: &Target) -> Result<Counts, RestoreError> {
+    /// Restores into the target, never over anything that is there.
+    pub(super) fn restore(&self, artifact: Artifact<'_>, target: &Target) -> Result<Counts, RestoreError> {
         let refused = |error| RestoreError::Fetch { member: artifact.member.to_owned(), error };
         let mut include = Include::new(&target.include).map_err(refused)?;
         let stand_ins = match artifact.index {
@@ -253,5 +255,15 @@ impl Restorer for FilesRestorer {
             return Err(target_failed(&target.folder, io::Error::new(io::ErrorKind::Unsupported, reason)));
         }
         Ok(extracted.counts())
+    }
+}
+
+impl Restorer for FilesRestorer {
+    fn begin<'a>(&self, _: Bench<'a>) -> Result<Box<dyn Drill + 'a>, RestoreError> {
+        Ok(Box::new(PlainDrill(|artifact, scratch| Self.drill(artifact, scratch))))
+    }
+
+    fn restore(&self, artifact: Artifact<'_>, target: &Target) -> Result<Option<Counts>, RestoreError> {
+        self.restore(artifact, target).map(Some)
     }
 }

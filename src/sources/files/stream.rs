@@ -6,6 +6,7 @@ use super::super::{Complete, SourceError, SourceStream};
 use super::chunks::{ChunkReader, channel};
 use super::producer::{Finished, Order, Producer};
 use super::walk::End;
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -84,7 +85,7 @@ impl SourceStream for FilesStream {
         match std::mem::replace(&mut self.state, State::Taken) {
             State::Ended(finished) => {
                 let Finished { counts, warnings, index } = *finished;
-                Ok(Complete { counts, warnings, index: Some(index) })
+                Ok(Complete { counts, bounds: BTreeMap::new(), warnings, index: Some(index) })
             }
             State::Failed(error) => Err(error),
             reading @ State::Reading(..) => {

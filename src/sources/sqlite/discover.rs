@@ -80,6 +80,7 @@ fn database(path: &Path, status: &FileStatus) -> Result<Option<Found>, Box<Diagn
         kind: "sqlite".into(),
         object: path.display().to_string(),
         size_bytes: Some(status.size_bytes),
+        addresses: Vec::new(),
         path: Some(path.to_path_buf()),
     }))
 }

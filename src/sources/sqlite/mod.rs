@@ -19,12 +19,12 @@ mod tests;
 pub use discover::discover;
 pub use restore::SqliteRestorer;
 
-use super::{Member, Source, SourceError, SourceStream, privacy_remedy, refused};
+use super::{Desk, Member, Source, SourceError, SourceStream, privacy_remedy, refused};
 use crate::declared::SqliteDeclaration;
 use crate::diagnostic::Diagnostic;
 use crate::format::encode_name;
 use crate::host::{FileKind, Host};
-use crate::observed::{MemberFacts, Observed, RequirementFacts};
+use crate::observed::{MemberFacts, Observed, RequirementFacts, SourceFacts};
 use header::{Header, HeaderError};
 use rustix::fs::{Access, AtFlags, CWD};
 use std::collections::BTreeSet;
@@ -113,6 +113,12 @@ fn remedy(error: &SourceError) -> String {
         | SourceError::Changed { .. }
         | SourceError::Database { .. }
         | SourceError::Scratch { .. }
+        | SourceError::ToolMissing { .. }
+        | SourceError::Tool { .. }
+        | SourceError::Server { .. }
+        | SourceError::Partial { .. }
+        | SourceError::Incomplete { .. }
+        | SourceError::Secret(_)
         | SourceError::Pattern { .. } => "correct the path in the plan file, or mend the database".into(),
     }
 }
@@ -143,13 +149,7 @@ fn folder_writable(host: &dyn Host, path: &Path) -> Option<Diagnostic> {
     Some(Diagnostic::new("folder not writable", what).why(io::Error::from(error).to_string()).fix(fix))
 }
 
-impl Source for SqliteSource {
-    fn enumerate(&self, host: &dyn Host) -> Result<Vec<Member>, SourceError> {
-        let member =
-            |(name, path): (&String, &PathBuf)| file_size(host, path).map(|_| Member { name: name.clone() });
-        self.declaration.files.iter().map(member).collect()
-    }
-
+impl SqliteSource {
     fn observe(&self, host: &dyn Host) -> Observed<Vec<MemberFacts>> {
         let member = |(name, path): (&String, &PathBuf)| {
             let size_bytes = file_size(host, path)?;
@@ -182,16 +182,6 @@ impl Source for SqliteSource {
         requirements
     }
 
-    fn scratch_bytes(&self, host: &dyn Host) -> u64 {
-        let size = |path: &Path| host.status(path).map_or(0, |status| status.size_bytes);
-        self.declaration
-            .files
-            .values()
-            .map(|path| size(path) + size(&beside(path, "-wal")))
-            .max()
-            .unwrap_or(0)
-    }
-
     fn open(
         &self,
         host: &dyn Host,
@@ -204,6 +194,32 @@ impl Source for SqliteSource {
         let copy = copy::copy_database(&real(host, path), &copy, self.declaration.max_lock.duration())?;
         Ok(Box::new(CopyStream::open(path, copy)?))
     }
+}
+
+impl Source for SqliteSource {
+    fn enumerate(&self, host: &dyn Host) -> Result<Vec<Member>, SourceError> {
+        let member =
+            |(name, path): (&String, &PathBuf)| file_size(host, path).map(|_| Member { name: name.clone() });
+        self.declaration.files.iter().map(member).collect()
+    }
+
+    fn look(&self, host: &dyn Host) -> SourceFacts {
+        SourceFacts::new(self.observe(host), self.requirements(host))
+    }
+
+    fn scratch_bytes(&self, host: &dyn Host) -> u64 {
+        let size = |path: &Path| host.status(path).map_or(0, |status| status.size_bytes);
+        self.declaration
+            .files
+            .values()
+            .map(|path| size(path) + size(&beside(path, "-wal")))
+            .max()
+            .unwrap_or(0)
+    }
+
+    fn open(&self, desk: &Desk<'_>, member: &Member) -> Result<Box<dyn SourceStream>, SourceError> {
+        self.open(desk.host, member, desk.scratch)
+    }
 
     fn paths(&self) -> Vec<PathBuf> {
         self.declaration.files.values().cloned().collect()
@@ -213,7 +229,7 @@ impl Source for SqliteSource {
         self.folders().into_iter().map(Path::to_path_buf).collect()
     }
 
-    fn extension(&self) -> &'static str {
-        EXTENSION
+    fn extension(&self, _: &Member) -> String {
+        EXTENSION.to_owned()
     }
 }

@@ -6,7 +6,7 @@
 use super::copy::ScratchFile;
 use super::{EXTENSION, beside, check};
 use crate::format::{Counts, encode_name};
-use crate::sources::{Artifact, RestoreError, Restorer, Target};
+use crate::sources::{Artifact, Bench, Drill, PlainDrill, RestoreError, Restorer, Target};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -19,8 +19,9 @@ const BUFFER_BYTES: usize = 256 << 10;
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SqliteRestorer;
 
-impl Restorer for SqliteRestorer {
-    fn drill(&self, artifact: Artifact<'_>, scratch: &Path) -> Result<Counts, RestoreError> {
+impl SqliteRestorer {
+    /// Restores into `scratch`, an empty private folder, compares and counts.
+    pub(super) fn drill(self, artifact: &mut Artifact<'_>, scratch: &Path) -> Result<Counts, RestoreError> {
         let path = scratch.join(file_name(artifact.member));
         let file = ScratchFile::create(&path).map_err(target_error(&path))?;
         let mut out = std::fs::OpenOptions::new().write(true).open(&path).map_err(target_error(&path))?;
@@ -29,7 +30,12 @@ impl Restorer for SqliteRestorer {
         checked_counts(artifact.member, file.path())
     }
 
-    fn restore(&self, artifact: Artifact<'_>, target: &Target) -> Result<Counts, RestoreError> {
+    /// Restores into the target, never over anything that is there.
+    pub(super) fn restore(
+        self,
+        artifact: &mut Artifact<'_>,
+        target: &Target,
+    ) -> Result<Counts, RestoreError> {
         create_folder(&target.folder)?;
         let path = target.folder.join(file_name(artifact.member));
         refuse_company(&path)?;
@@ -47,6 +53,16 @@ impl Restorer for SqliteRestorer {
             remove_partial(&path);
         }
         outcome
+    }
+}
+
+impl Restorer for SqliteRestorer {
+    fn begin<'a>(&self, _: Bench<'a>) -> Result<Box<dyn Drill + 'a>, RestoreError> {
+        Ok(Box::new(PlainDrill(|mut artifact, scratch| Self.drill(&mut artifact, scratch))))
+    }
+
+    fn restore(&self, mut artifact: Artifact<'_>, target: &Target) -> Result<Option<Counts>, RestoreError> {
+        (*self).restore(&mut artifact, target).map(Some)
     }
 }
 

@@ -3,6 +3,7 @@
 use super::copy::{Copy, ScratchFile};
 use crate::format::Counts;
 use crate::sources::{Complete, SourceError, SourceStream};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -54,6 +55,6 @@ impl SourceStream for CopyStream {
             let error = io::Error::new(io::ErrorKind::UnexpectedEof, reason);
             return Err(SourceError::Read { object: self.object, error });
         }
-        Ok(Complete { counts: self.counts, warnings: self.warnings, index: None })
+        Ok(Complete { counts: self.counts, bounds: BTreeMap::new(), warnings: self.warnings, index: None })
     }
 }

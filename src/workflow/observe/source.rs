@@ -4,13 +4,16 @@
 
 use crate::declared::{self, DestinationKind, Plan, Scope, SecretRef, SetDeclaration, SetName, UserName};
 use crate::diagnostic::Diagnostic;
+use crate::host::SEARCH_PATH;
 use crate::host::{Command, Host};
 use crate::observed::{Fact, Observed, RequirementFacts, SchedulerKind, SourceFacts};
 use crate::schedulers::Places;
+use crate::secrets::credential_name;
 use crate::sources;
-use crate::workflow::jobs::SEARCH_PATH;
 use crate::workflow::run::session_identity;
 use crate::workflow::runner;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
@@ -24,6 +27,16 @@ pub enum Secrets {
     ReadByJob,
     /// The scheduler, which hands them on.
     HandedOn,
+}
+
+/// What a child that has become the set's user is told, on its standard input.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LookRequest {
+    /// The plan with the one set.
+    pub plan: String,
+    /// The source's secrets that the scheduler hands on, by credential name: the user cannot read their files.
+    pub credentials: BTreeMap<String, Vec<u8>>,
 }
 
 /// What a source is looked at with.
@@ -95,6 +108,16 @@ impl Looker<'_> {
         }
     }
 
+    /// The source's secrets that lie in files, as the scheduler will read them; one that cannot be read is told by the
+    /// requirement for it.
+    fn credentials(&self, set: &SetDeclaration) -> BTreeMap<String, Vec<u8>> {
+        let read = |(name, reference): (&str, &SecretRef)| match reference {
+            SecretRef::File(path) => Some((credential_name(name), self.host.read(path).ok()?)),
+            SecretRef::Credential(_) | SecretRef::Command(_) | SecretRef::Env(_) => None,
+        };
+        set.source.secrets().into_iter().filter_map(read).collect()
+    }
+
     /// Asks a child that has become the user.
     fn through(
         &self,
@@ -115,7 +138,9 @@ impl Looker<'_> {
         let handed_on = self.kind == SchedulerKind::Systemd;
         argv.extend(handed_on.then(|| "--secrets-handed-on".into()));
         let mut command = Command::look(argv);
-        command.stdin = Some(declared::render(&only).into_bytes());
+        let credentials = if handed_on { self.credentials(set) } else { BTreeMap::new() };
+        let request = LookRequest { plan: declared::render(&only), credentials };
+        command.stdin = Some(serde_json::to_vec(&request).map_err(|error| trouble(error.to_string()))?);
         command.time_limit = LOOK_LIMIT;
         let output = self.host.run(&command).map_err(|error| trouble(error.to_string()))?;
         if !output.succeeded() {
@@ -133,22 +158,19 @@ impl Looker<'_> {
 /// What is known of a source that its user cannot be asked about.
 fn blocked(user: &UserName, diagnostic: Diagnostic) -> SourceFacts {
     let object = user.to_string();
-    SourceFacts {
-        members: Observed::Unknown(diagnostic.clone()),
-        requirements: vec![RequirementFacts { kind: "user".into(), object, unmet: Some(diagnostic) }],
-        identity: Vec::new(),
-        devices: Vec::new(),
-    }
+    let requirement = RequirementFacts { kind: "user".into(), object, unmet: Some(diagnostic.clone()) };
+    SourceFacts::new(Observed::Unknown(diagnostic), vec![requirement])
 }
 
 /// A set's source as this process's user sees it; none when the plan has no such set. Only looks.
 pub fn of_this_user(host: &dyn Host, plan: &Plan, name: &SetName, secrets: Secrets) -> Option<SourceFacts> {
     let set = plan.sets.get(name)?;
     let source = sources::source(name, &set.source);
-    let mut requirements = source.requirements(host);
+    let mut facts = source.look(host);
+    let requirements = &mut facts.requirements;
     requirements
         .extend(set.before.iter().chain(&set.after).filter_map(|hook| Some(tool(host, hook.first()?))));
-    requirements.extend(set.secrets.values().filter_map(|reference| match reference {
+    requirements.extend(set.every_secret().filter_map(|(_, reference)| match reference {
         SecretRef::Command(argv) => Some(tool(host, argv.first()?)),
         // Only a run in the job's environment can show credentials and variables; files are below.
         SecretRef::File(_) | SecretRef::Credential(_) | SecretRef::Env(_) => None,
@@ -158,14 +180,10 @@ pub fn of_this_user(host: &dyn Host, plan: &Plan, name: &SetName, secrets: Secre
         Secrets::HandedOn => {}
     }
     requirements.extend(reachable(host, plan, set));
-    let devices =
+    facts.devices =
         source.paths().iter().filter_map(|path| host.status(path).ok()).map(|status| status.device).collect();
-    Some(SourceFacts {
-        members: source.observe(host),
-        requirements,
-        identity: session_identity(host, &*source),
-        devices,
-    })
+    facts.identity = session_identity(host, &*source);
+    Some(facts)
 }
 
 /// Local destinations that this user cannot come to. Whether they exist is asked elsewhere.
@@ -196,7 +214,7 @@ fn tool(host: &dyn Host, program: &str) -> RequirementFacts {
 
 /// The files of a set's secrets, read by whoever this process is.
 fn secret_files(host: &dyn Host, set: &SetDeclaration) -> Vec<RequirementFacts> {
-    let file = |(name, reference): (&String, &SecretRef)| match reference {
+    let file = |(name, reference): (&str, &SecretRef)| match reference {
         SecretRef::File(path) => {
             let unmet = host.may_read(path).err().map(|error| {
                 Diagnostic::new("secret not readable", format!("secret `{name}` at {}", path.display()))
@@ -207,5 +225,5 @@ fn secret_files(host: &dyn Host, set: &SetDeclaration) -> Vec<RequirementFacts> 
         }
         SecretRef::Command(_) | SecretRef::Credential(_) | SecretRef::Env(_) => None,
     };
-    set.secrets.iter().filter_map(file).collect()
+    set.every_secret().filter_map(file).collect()
 }

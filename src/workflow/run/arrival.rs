@@ -1,10 +1,11 @@
-//! Which destinations take part in a run: those that are prepared and whose history can be read.
+//! What a run begins with: the destinations that are prepared and whose history can be read, and the source's members.
 
 use crate::declared::{Plan, SetName};
 use crate::diagnostic::Diagnostic;
 use crate::format::Trigger;
-use crate::host::{pause, pulse};
+use crate::host::{Host, pause, pulse};
 use crate::observed::SnapshotFacts;
+use crate::sources::{Member, Source, SourceError};
 use crate::workflow::history::{Depth, Site};
 use crate::workflow::signal;
 use std::time::{Duration, Instant};
@@ -22,14 +23,34 @@ pub(super) fn admit_patiently(
     plan: &Plan,
     trigger: Trigger,
 ) -> Result<Vec<SnapshotFacts>, Diagnostic> {
+    patiently(trigger, |_| true, || admit(site, name, plan))
+}
+
+/// The members of a source. After a boot a scheduled run may be earlier than the server that it asks.
+pub(super) fn enumerate_patiently(
+    source: &dyn Source,
+    host: &dyn Host,
+    trigger: Trigger,
+) -> Result<Vec<Member>, SourceError> {
+    let may_come = |error: &SourceError| matches!(error, SourceError::Server { .. });
+    patiently(trigger, may_come, || source.enumerate(host))
+}
+
+/// Looks again while `may_come` has hope for a scheduled run, for as long as its patience is.
+fn patiently<T, E>(
+    trigger: Trigger,
+    may_come: impl Fn(&E) -> bool,
+    mut look: impl FnMut() -> Result<T, E>,
+) -> Result<T, E> {
     let patience = match trigger {
         Trigger::Schedule => ARRIVAL_PATIENCE,
         Trigger::Manual | Trigger::Trial => Duration::ZERO,
     };
     let (began, mut rest) = (Instant::now(), ARRIVAL_STEP);
     loop {
-        let found = admit(site, name, plan);
-        if found.is_ok() || began.elapsed() + rest > patience || signal::told_to_end() {
+        let found = look();
+        let hopeless = found.as_ref().err().is_none_or(|error| !may_come(error));
+        if hopeless || began.elapsed() + rest > patience || signal::told_to_end() {
             return found;
         }
         let _it_only_waits = pulse::Excuse::begin();

@@ -6,7 +6,7 @@ use crate::declared::DestinationName;
 use crate::diagnostic::{Diagnostic, causes};
 use crate::format::{Counts, IndexObject, encode_name};
 use crate::pipeline::{self, Lane, ProvenMember, Receipt, StoreError};
-use crate::sources::{Complete, Member};
+use crate::sources::{Complete, Desk, Member};
 use crate::workflow::WorkflowError;
 use crate::workflow::event::Event;
 use crate::workflow::history::Site;
@@ -85,7 +85,9 @@ pub fn back_up(
     }
     (session.listener())(Event::Phase(format!("backing up `{}`", member.name)));
     let read_at = session.host().now();
-    let stream = match session.source().open(session.host(), member, session.scratch().path()) {
+    let desk =
+        Desk { host: session.host(), scratch: session.scratch().path(), variables: session.variables() };
+    let stream = match session.source().open(&desk, member) {
         Ok(stream) => stream,
         Err(error) => {
             report.failed = Some(chain(&error));
@@ -100,16 +102,27 @@ pub fn back_up(
     let cancelled = || signal::told_to_end() || session.host().now() > deadline;
     let stored = pipeline::store(session.host(), stream, &lanes, &progress, &cancelled);
     harvest.read_bytes += stored.read_bytes;
+    let mut receipts = stored.receipts;
     let complete = match stored.outcome {
         Ok(complete) => complete,
         Err(error) => {
-            report.failed = Some(chain(&error));
+            let mut reasons = vec![chain(&error)];
+            if matches!(error, StoreError::NoDestinationLeft) {
+                // Each of them has failed by itself, and none can be given the next member.
+                for site in sites {
+                    let Some(Err(error)) = receipts.remove(&site.name) else { continue };
+                    let diagnostic = not_stored(site, member, &error);
+                    reasons.push(format!("`{}`: {}", site.name, chain(&error)));
+                    listener(Event::Trouble(diagnostic.clone()));
+                    harvest.drop_out(&site.name, diagnostic);
+                }
+            }
+            report.failed = Some(reasons.join("; "));
             return Ok(report);
         }
     };
     report.counts = complete.counts().clone();
     report.warnings = complete.warnings().to_vec();
-    let mut receipts = stored.receipts;
     for site in sites {
         let receipt = receipts.remove(&site.name).unwrap_or(Err(StoreError::NoDestinationLeft));
         match receipt.and_then(|receipt| companions(session, site, member, &complete, receipt, read_at)) {
@@ -127,8 +140,12 @@ pub fn back_up(
 fn lane<'a>(session: &Session<'_>, site: &'a Site, member: &Member) -> Lane<'a> {
     let (name, set) = session.set();
     let compression = session.plan().compression(set, &site.name);
-    let object =
-        format!("{}.{}{}", encode_name(&member.name), session.source().extension(), compression.extension());
+    let object = format!(
+        "{}.{}{}",
+        encode_name(&member.name),
+        session.source().extension(member),
+        compression.extension()
+    );
     Lane {
         destination: site.name.clone(),
         compression,

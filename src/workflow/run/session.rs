@@ -19,6 +19,7 @@ use crate::workflow::scratch::Scratch;
 use crate::workflow::{drill, journal, prune, signal, verify};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 
 /// Room that must stay free in the scratch folder's file system, in bytes.
 const SCRATCH_RESERVE_BYTES: u64 = 16 << 20;
@@ -41,6 +42,7 @@ pub struct Session<'a> {
     request: RunRequest,
     listener: Listener<'a>,
     scratch: &'a Scratch,
+    variables: &'a BTreeMap<String, OsString>,
     source: Box<dyn Source>,
     snapshot: SnapshotId,
     parties: Vec<Party>,
@@ -72,7 +74,7 @@ impl<'a> Session<'a> {
         places: &'a Places,
         (name, set): (&'a SetName, &'a SetDeclaration),
         request: RunRequest,
-        scratch: &'a Scratch,
+        (scratch, variables): (&'a Scratch, &'a BTreeMap<String, OsString>),
         listener: Listener<'a>,
     ) -> Result<Self, WorkflowError> {
         let mut reports = BTreeMap::new();
@@ -121,6 +123,7 @@ impl<'a> Session<'a> {
             request,
             listener,
             scratch,
+            variables,
             identity: identity_of(host, &*source),
             source,
             snapshot: SnapshotId::new(host.now(), sequence),
@@ -129,6 +132,11 @@ impl<'a> Session<'a> {
             members: Vec::new(),
             read_bytes: 0,
         })
+    }
+
+    /// Variables that name the files of the set's own secrets.
+    pub fn variables(&self) -> &BTreeMap<String, OsString> {
+        self.variables
     }
 
     /// The snapshot's name.
@@ -169,7 +177,8 @@ impl<'a> Session<'a> {
         self.check_identity()?;
         self.check_scratch()?;
         (self.listener)(Event::Phase("enumerating the members".into()));
-        let members = self.source.enumerate(self.host).map_err(|error| error.diagnostic(self.name))?;
+        let members = arrival::enumerate_patiently(&*self.source, self.host, self.request.trigger)
+            .map_err(|error| error.diagnostic(self.name))?;
         if members.is_empty() {
             return Err(
                 Diagnostic::new("source is empty", format!("set `{}` has no members", self.name)).into()
@@ -331,7 +340,13 @@ impl<'a> Session<'a> {
             let due = due.map_err(|error| Diagnostic::from_error("history not readable", &error))?;
             if due.drill {
                 (self.listener)(Event::Phase(format!("drilling at `{}`", party.site.name)));
-                match drill::one(self.host, self.places, &party.site, self.name, &copy) {
+                match drill::one(
+                    self.host,
+                    self.places,
+                    &party.site,
+                    (self.name, Some(&self.set.source)),
+                    &copy,
+                ) {
                     Ok(()) => {
                         report.drilled = true;
                         (self.listener)(Event::Proven {

@@ -13,7 +13,7 @@ use super::{FilesRestorer, FilesSource};
 use crate::declared::{ChangedPolicy, FilesDeclaration, SetName};
 use crate::format::{Counts, IndexEntry, IndexReader};
 use crate::host::{Command, Host, RealHost};
-use crate::sources::{Artifact, Complete, Member, RestoreError, Restorer, Source, SourceError, SourceStream};
+use crate::sources::{Artifact, Complete, Member, RestoreError, Source, SourceError, SourceStream};
 use std::ffi::OsStr;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;

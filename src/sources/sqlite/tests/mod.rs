@@ -10,7 +10,7 @@ use super::*;
 use crate::declared::Span;
 use crate::format::Counts;
 use crate::host::RealHost;
-use crate::sources::{Artifact, Complete, RestoreError, Restorer, Target};
+use crate::sources::{Artifact, Complete, RestoreError, Target};
 use rusqlite::Connection;
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -66,8 +66,8 @@ fn read_all(source: &SqliteSource, name: &str) -> Result<(Vec<u8>, Complete), So
 fn drill(bytes: &[u8], counts: &Counts) -> Result<Counts, RestoreError> {
     let scratch = folder();
     let mut body = bytes;
-    let artifact = Artifact { member: "db", body: &mut body, index: None, counts };
-    SqliteRestorer.drill(artifact, scratch.path())
+    let mut artifact = Artifact { member: "db", body: &mut body, index: None, counts };
+    SqliteRestorer.drill(&mut artifact, scratch.path())
 }
 
 fn reason(error: &SourceError) -> &str {

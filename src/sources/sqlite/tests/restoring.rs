@@ -5,8 +5,8 @@ use super::*;
 fn restore(member: &str, bytes: &[u8], to: &Path) -> Result<Counts, RestoreError> {
     let mut body = bytes;
     let counts = Counts::default();
-    let artifact = Artifact { member, body: &mut body, index: None, counts: &counts };
-    SqliteRestorer.restore(artifact, &Target { folder: to.to_path_buf(), include: Vec::new() })
+    let mut artifact = Artifact { member, body: &mut body, index: None, counts: &counts };
+    SqliteRestorer.restore(&mut artifact, &Target { folder: to.to_path_buf(), include: Vec::new() })
 }
 
 #[test]

@@ -14,11 +14,12 @@
 //! secrets       declared host                               references resolved, never shown
 //! observed      declared format diagnostic host              facts: what was seen, when and how
 //! format        declared                                     what lies at a destination
-//! declared      format diagnostic host                       the plan file
+//! declared      format diagnostic host encryption            the plan file
+//! encryption    -                                            age: sealing and opening
 //! host          -                                            the operating system and the clock
 //! diagnostic    -                                            summary, what, why, fix
 //! exit_code     -                                            what a process tells its caller
-//! bottom     =  host declared secrets observed format diagnostic exit_code
+//! bottom     =  host declared encryption secrets observed format diagnostic exit_code
 //! ```
 
 pub mod cli;
@@ -26,6 +27,7 @@ pub mod decide;
 pub mod declared;
 pub mod destinations;
 pub mod diagnostic;
+pub mod encryption;
 pub mod exit_code;
 pub mod format;
 pub mod host;

@@ -141,7 +141,9 @@ fn the_quick_start_names_what_it_ships() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).canonicalize().expect("here");
     let path = root.join("plans/quickstart.yaml");
     let plan = declared::load(&RealHost::new(), &path, Path::new(HOME)).expect("a valid plan").plan;
-    let DestinationKind::Local(local) = &plan.destinations[&"local".parse().expect("a name")].kind;
+    let DestinationKind::Local(local) = &plan.destinations[&"local".parse().expect("a name")].kind else {
+        panic!("it is local")
+    };
     assert_eq!(local.path, root.join("target/quickstart-backups"));
     let SourceDeclaration::Sqlite(shop) = &plan.sets[&"shop".parse().expect("a name")].source else {
         panic!("shop is a database")
@@ -190,7 +192,10 @@ fn a_folder_is_one_plan_in_the_order_of_names() {
     assert_eq!(loaded.plan.name.as_str(), "shop");
     let names: Vec<&str> = loaded.plan.sets.keys().map(declared::SetName::as_str).collect();
     assert_eq!(names, ["one", "two"]);
-    let DestinationKind::Local(local) = &loaded.plan.destinations[&"local".parse().expect("a name")].kind;
+    let DestinationKind::Local(local) = &loaded.plan.destinations[&"local".parse().expect("a name")].kind
+    else {
+        panic!("it is local")
+    };
     assert_eq!(local.path, Path::new("/etc/shop/kept"));
     let paths: Vec<&Path> = loaded.sources.iter().map(|it| it.path.as_path()).collect();
     assert_eq!(

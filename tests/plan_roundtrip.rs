@@ -2,11 +2,12 @@
 
 use bkp::declared::{
     self, AuditDeclaration, ChangedPolicy, CommandDeclaration, Compression, Defaults, DestinationDeclaration,
-    DestinationKind, DestinationName, DiscoverDeclaration, DrillPlace, FilesDeclaration, IoClass, JobPolicy,
-    LocalDeclaration, MemberChoice, MongodbDeclaration, MysqlDeclaration, NodeName, Pause, Plan, PlanName,
-    PostgresDeclaration, ProvePolicy, QdrantDeclaration, RedisDeclaration, RetentionPolicy, RolePolicy,
-    Schedule, SchedulerChoice, Scope, SecretRef, SetDeclaration, SetName, SetRetention, SourceDeclaration,
-    Span, SqliteDeclaration, TimeZoneName,
+    DestinationKind, DestinationName, DiscoverDeclaration, DrillPlace, Encryption, FilesDeclaration,
+    Identity, IoClass, JobPolicy, KeyForm, LocalDeclaration, Lock, MemberChoice, MongodbDeclaration,
+    MysqlDeclaration, NodeName, Pause, Plan, PlanName, PostgresDeclaration, Protocol, ProvePolicy,
+    QdrantDeclaration, RedisDeclaration, RemoteDeclaration, Require, RetentionPolicy, RolePolicy, Schedule,
+    SchedulerChoice, Scope, SecretRef, SetDeclaration, SetName, SetRetention, SourceDeclaration, Span,
+    SqliteDeclaration, TimeZoneName, Transport,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -93,6 +94,7 @@ fn retention() -> impl Strategy<Value = RetentionPolicy> {
             monthly,
             yearly,
             within,
+            by: None,
         },
     )
 }
@@ -293,7 +295,7 @@ fn set(destinations: Vec<DestinationName>) -> impl Strategy<Value = SetDeclarati
     let used = subsequence(destinations.clone(), 1..=destinations.len()).prop_shuffle();
     let policy =
         (option::of(schedule()), option::of(timezone()), option::of(used), option::of(compression()));
-    let ages = (option::of(prove()), option::of(span()), option::of(span()));
+    let ages = (option::of(prove()), option::of(span()), option::of(span()), option::of(require()));
     let retention = (0_u8..3, retention());
     let hooks = (vec(argv(), 0..3), vec(argv(), 0..2));
     let rest = (btree_map("[A-Z][A-Z0-9_]{0,5}", secret(), 0..3), option::of(pause()), job_policy());
@@ -316,6 +318,7 @@ fn set(destinations: Vec<DestinationName>) -> impl Strategy<Value = SetDeclarati
                 prove: ages.0,
                 time_limit: ages.1,
                 grace: ages.2,
+                require: ages.3,
                 job,
                 before,
                 after,
@@ -338,6 +341,7 @@ fn defaults(destinations: Vec<DestinationName>) -> impl Strategy<Value = Default
             retention,
             compression,
             prove,
+            require: None,
             time_limit,
             grace,
             job: JobPolicy::default(),
@@ -345,15 +349,79 @@ fn defaults(destinations: Vec<DestinationName>) -> impl Strategy<Value = Default
     )
 }
 
+/// Keys of a protocol, each of the form that its table says; which belong together only the parser knows.
+fn remote() -> impl Strategy<Value = RemoteDeclaration> {
+    let table = (select(Protocol::ALL.to_vec()), line(), secret(), 1_u16.., any::<bool>());
+    let transport = (option::of(1_u32..4000), option::of(span()), option::of(0_u32..=20), any::<bool>());
+    (table, transport).prop_map(|((protocol, text, secret, port, more), (rate, timeout, retries, http))| {
+        let (mut settings, mut secrets) = (BTreeMap::new(), BTreeMap::new());
+        // One of two ways in, and the endpoint that every provider of S3 is content with.
+        let never = ["account_key", "access_token", "token", "session_token"];
+        let always = ["endpoint", "region", "sas_token", "refresh_token", "client_id", "client_secret"];
+        for key in protocol.keys() {
+            let wanted = key.required || always.contains(&key.name) || (more && !never.contains(&key.name));
+            if !wanted {
+                continue;
+            }
+            let setting = match key.form {
+                KeyForm::Secret => {
+                    secrets.insert(key.name, secret.clone());
+                    continue;
+                }
+                KeyForm::Line => text.clone(),
+                KeyForm::Folder => "/srv/kept".to_owned(),
+                KeyForm::Url(schemes) => format!("{}box.example/a", schemes[0]),
+                KeyForm::Port => port.to_string(),
+                KeyForm::Flag => more.to_string(),
+                KeyForm::Word(words) => words[usize::from(port) % words.len()].to_owned(),
+            };
+            settings.insert(key.name, setting);
+        }
+        let http = http && protocol.is_http();
+        let transport = Transport {
+            limit_rate: rate.map(|it| format!("{it}MiB").parse().expect("a size")),
+            timeout,
+            retries,
+            proxy: http.then(|| "http://proxy.example:3128".to_owned()),
+            ca: http.then(|| PathBuf::from("/etc/ssl/own.pem")),
+        };
+        RemoteDeclaration { protocol, settings, secrets, transport }
+    })
+}
+
+fn encryption() -> impl Strategy<Value = Encryption> {
+    let recipient = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kudz3spqs4ha34c".to_owned();
+    let identity = prop_oneof![secret().prop_map(Identity::Here), line().prop_map(Identity::Elsewhere)];
+    prop_oneof![
+        identity.prop_map(move |identity| Encryption {
+            lock: Lock::Recipients(vec![recipient.clone()]),
+            identity
+        }),
+        secret().prop_map(|it| Encryption { lock: Lock::Passphrase(it), identity: Identity::Passphrase }),
+    ]
+}
+
+fn require() -> impl Strategy<Value = Require> {
+    (0_u32..2, option::of(0_u32..2)).prop_map(|(copies, off_host)| Require { copies: Some(copies), off_host })
+}
+
 fn destination() -> impl Strategy<Value = DestinationDeclaration> {
-    (option::of(retention()), option::of(compression()), option::of(prove()), option::of(line())).prop_map(
-        |(retention, compression, prove, failure_domain)| DestinationDeclaration {
-            // Told apart by name, below.
-            kind: DestinationKind::Local(LocalDeclaration { path: PathBuf::new() }),
-            retention,
-            compression,
-            prove,
-            failure_domain,
+    let policy =
+        (option::of(retention()), option::of(compression()), option::of(prove()), option::of(line()));
+    (policy, option::of(remote()), option::of(encryption())).prop_map(
+        |((retention, compression, prove, failure_domain), remote, encryption)| {
+            // Local ones are told apart by name, below.
+            let local = || DestinationKind::Local(LocalDeclaration { path: PathBuf::new() });
+            DestinationDeclaration {
+                retention,
+                compression,
+                prove,
+                failure_domain,
+                encryption,
+                ..DestinationDeclaration::new(
+                    remote.map_or_else(local, |it| DestinationKind::Remote(Box::new(it))),
+                )
+            }
         },
     )
 }
@@ -362,8 +430,16 @@ fn destinations() -> impl Strategy<Value = BTreeMap<DestinationName, Destination
     let name = prop_oneof![name(), select(vec!["last", "within", "local"]).prop_map(str::to_owned)];
     btree_map(name, destination(), 1..4).prop_map(|map| {
         let entries = map.into_iter().map(|(name, mut declaration)| {
-            declaration.kind =
-                DestinationKind::Local(LocalDeclaration { path: Path::new("/kept").join(&name) });
+            match &mut declaration.kind {
+                DestinationKind::Local(local) => local.path = Path::new("/kept").join(&name),
+                DestinationKind::Remote(remote) => {
+                    for key in ["path", "bucket", "container", "remote"] {
+                        if let Some(setting) = remote.settings.get_mut(key) {
+                            *setting = format!("kept/{name}");
+                        }
+                    }
+                }
+            }
             (name.parse().expect("a name"), declaration)
         });
         entries.collect()

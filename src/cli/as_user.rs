@@ -4,7 +4,7 @@
 //! nothing of what that run can.
 
 use super::context::{Colour, Context, Failure, LogFormat};
-use crate::declared::{SecretRef, SetDeclaration, SetName, UserName};
+use crate::declared::{SecretRef, SetName, UserName};
 use crate::diagnostic::Diagnostic;
 use crate::exit_code::ExitCode;
 use crate::host::SEARCH_PATH;
@@ -82,7 +82,7 @@ pub fn hand_over<S: AsRef<str>>(
         |why: String| Diagnostic::new("not done as the user", format!("set `{set}`, user `{user}`")).why(why);
     let binary = context.host.binary().map_err(|error| trouble(error.to_string()))?.into_os_string();
     let mut argv: Vec<OsString> = vec![binary.clone(), "as-user".into(), user.as_str().into()];
-    let secrets = loaded.plan.sets.get(set).into_iter().flat_map(SetDeclaration::every_secret);
+    let secrets = loaded.plan.sets.get(set).into_iter().flat_map(|it| loaded.plan.every_secret(it));
     let secrets = secrets.filter_map(|(_, secret)| match secret {
         SecretRef::Env(name) => Some(name.as_str()),
         SecretRef::File(_) | SecretRef::Credential(_) | SecretRef::Command(_) => None,

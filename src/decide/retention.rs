@@ -4,7 +4,7 @@
 //! clock says. The order is the sequence and never the time.
 
 use super::CLOCK_SLACK;
-use crate::declared::{RetentionPolicy, Span};
+use crate::declared::{RetentionBy, RetentionPolicy, Span};
 use crate::format::{Outcome, SnapshotId};
 use crate::observed::{ObjectsState, SnapshotFacts, SnapshotState};
 use jiff::tz::TimeZone;
@@ -79,6 +79,11 @@ pub fn retention(
     let Some(policy) = policy.filter(|policy| !policy.is_empty()) else {
         return keep_all("no retention is declared: everything is kept");
     };
+    match policy.by {
+        None => {}
+        Some(RetentionBy::Provider) => return keep_all("the provider removes what is old"),
+        Some(RetentionBy::Pruner) => return keep_all("another host removes what is old"),
+    }
     if sorted.last().is_some_and(|newest| newest.id.started_at() > now) {
         return keep_all("the newest snapshot lies ahead of the clock: nothing is removed");
     }
@@ -280,6 +285,7 @@ mod tests {
                 monthly,
                 yearly,
                 within,
+                by: None,
             },
         )
     }
@@ -346,6 +352,7 @@ mod tests {
                 monthly: policy.monthly.max(more.monthly),
                 yearly: policy.yearly.max(more.yearly),
                 within: policy.within.max(more.within),
+                by: None,
             };
             // An empty policy keeps all, so it is no narrower one.
             prop_assume!(!policy.is_empty());

@@ -150,6 +150,7 @@ fn declares(plan: &Plan, path: &Path) -> bool {
 fn keeps_snapshots_in(plan: &Plan, path: &Path) -> bool {
     plan.destinations.values().any(|destination| match &destination.kind {
         DestinationKind::Local(local) => path.starts_with(&local.path),
+        DestinationKind::Remote(_) => false,
     })
 }
 

@@ -6,12 +6,15 @@
 mod calendar;
 mod clock_pattern;
 mod destination;
+mod encryption;
 mod job_policy;
+mod layout_template;
 mod name;
 mod on_calendar;
 mod parse;
 mod plan;
 mod policy;
+mod protocol;
 mod render;
 mod retention;
 mod schedule;
@@ -24,16 +27,22 @@ mod time_zone;
 
 pub use calendar::Calendar;
 pub use clock_pattern::ClockPattern;
-pub use destination::{DestinationDeclaration, DestinationKind, LocalDeclaration};
+pub use destination::{
+    DestinationDeclaration, DestinationKind, LocalDeclaration, RemoteDeclaration, Transport,
+    destination_secret_name,
+};
+pub use encryption::{Encryption, Identity, Lock};
 pub use job_policy::{ByteSize, ByteSizeError, IoClass, JobPolicy, QuietHours, QuietHoursError};
+pub use layout_template::{LayoutTemplate, LayoutTemplateError, Piece, Placeholder};
 pub use name::{DestinationName, NameError, NodeName, PlanName, SetName, UserName};
 pub use parse::{
     Fault, Loaded, PlanErrors, PlanText, SIZE_MAX_BYTES, load, load_destination, parse_text, text_digest,
 };
 pub use plan::{AuditDeclaration, Defaults, DiscoverDeclaration, Plan, SchedulerChoice, Scope};
-pub use policy::{Compression, ProvePolicy};
+pub use policy::{Compression, ProvePolicy, Require};
+pub use protocol::{KeyForm, Protocol, ProtocolKey};
 pub use render::{render, set_digest};
-pub use retention::RetentionPolicy;
+pub use retention::{RetentionBy, RetentionPolicy};
 pub use schedule::{Schedule, ScheduleError};
 pub use schema::json_schema;
 pub use secret::SecretRef;

@@ -2,7 +2,8 @@
 
 use super::{
     Calendar, Compression, DestinationDeclaration, DestinationName, JobPolicy, NodeName, PlanName,
-    ProvePolicy, RetentionPolicy, Schedule, SetDeclaration, SetName, SetRetention, Span, TimeZoneName,
+    ProvePolicy, Require, RetentionPolicy, Schedule, SecretRef, SetDeclaration, SetName, SetRetention, Span,
+    TimeZoneName, destination_secret_name,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -52,6 +53,8 @@ pub struct Defaults {
     pub compression: Option<Compression>,
     /// 30 days each where nothing is said.
     pub prove: Option<ProvePolicy>,
+    /// No more than one copy is asked for where nothing is said.
+    pub require: Option<Require>,
     /// 24 h where nothing is said.
     pub time_limit: Option<Span>,
     /// Derived from the schedule where nothing is said.
@@ -174,6 +177,48 @@ impl Plan {
             .unwrap_or(ProvePolicy { intact: None, restored: None })
     }
 
+    /// Every secret that a run of a set resolves, by the name under which it is handed on: the source's, the hooks', and
+    /// the destinations'.
+    pub fn every_secret<'a>(&'a self, set: &'a SetDeclaration) -> Vec<(String, &'a SecretRef)> {
+        let own = set.every_secret().map(|(name, it)| (name.to_owned(), it));
+        own.chain(self.secrets_of_destinations(self.destinations_of(set))).collect()
+    }
+
+    /// The secrets of some destinations, by the name under which each is handed on.
+    pub fn secrets_of_destinations<'a>(
+        &'a self,
+        names: impl IntoIterator<Item = &'a DestinationName>,
+    ) -> Vec<(String, &'a SecretRef)> {
+        let declared = names.into_iter().filter_map(|name| Some((name, self.destinations.get(name)?)));
+        declared
+            .flat_map(|(name, it)| {
+                it.secrets().map(|(key, secret)| (destination_secret_name(name, key), secret))
+            })
+            .collect()
+    }
+
+    /// How many copies of a set there must be, and where.
+    pub fn require(&self, set: &SetDeclaration) -> Option<Require> {
+        set.require.or(self.defaults.require)
+    }
+
+    /// The destinations of a set that the source fills, and behind them those that are filled from another, each
+    /// behind the one that it is filled from.
+    pub fn filling_order<'a>(&'a self, set: &'a SetDeclaration) -> Vec<&'a DestinationName> {
+        let from = |name: &DestinationName| self.destinations.get(name).and_then(|it| it.copy_from.as_ref());
+        let all = self.destinations_of(set);
+        let mut ordered: Vec<&DestinationName> = all.iter().filter(|name| from(name).is_none()).collect();
+        // A valid plan has no circles, so each round places at least one.
+        for _ in 0..all.len() {
+            let next: Vec<&DestinationName> = all
+                .iter()
+                .filter(|name| !ordered.contains(name) && from(name).is_some_and(|it| ordered.contains(&it)))
+                .collect();
+            ordered.extend(next);
+        }
+        ordered
+    }
+
     /// How long a run of a set may take.
     pub fn time_limit(&self, set: &SetDeclaration) -> Span {
         set.time_limit
@@ -218,6 +263,7 @@ impl Plan {
             retention: (!retention.is_empty()).then_some(SetRetention::ByDestination(retention)),
             compression: None,
             prove: None,
+            require: self.require(set),
             time_limit: Some(self.time_limit(set)),
             grace: Some(self.grace(set)),
             job: self.job_policy(set),

@@ -30,6 +30,18 @@ impl ProvePolicy {
     }
 }
 
+/// How many copies there must be, and where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Require {
+    /// Fresh verified copies in so many places: destinations in one place count once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copies: Option<u32>,
+    /// So many of them on no disk of this host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub off_host: Option<u32>,
+}
+
 /// How artifacts are compressed.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,

@@ -3,13 +3,15 @@
 //! Equal plans give equal text, and the text read again gives an equal plan. Nothing here is meant to keep the user's
 //! comments or layout.
 
+mod destination;
 mod source;
 
 use super::{
-    DestinationDeclaration, DestinationKind, DestinationName, JobPolicy, Plan, ProvePolicy, QuietHours,
-    RetentionPolicy, SchedulerChoice, Scope, SecretRef, SetDeclaration, SetName, SetRetention, Span,
+    DestinationName, JobPolicy, Plan, ProvePolicy, QuietHours, Require, RetentionBy, RetentionPolicy,
+    SchedulerChoice, Scope, SecretRef, SetDeclaration, SetName, SetRetention, Span,
 };
 use crate::format::Digest;
+use destination::destination;
 use serde_yaml::{Mapping, Value};
 use source::source;
 use std::path::Path;
@@ -140,6 +142,11 @@ fn retention(policy: &RetentionPolicy) -> Value {
         map.put_some(key, count.map(Into::into));
     }
     map.put_some("within", policy.within.map(span));
+    let word = |by: RetentionBy| match by {
+        RetentionBy::Provider => "provider",
+        RetentionBy::Pruner => "pruner",
+    };
+    map.put_some("by", policy.by.map(|it| word(it).into()));
     map.into()
 }
 
@@ -147,6 +154,13 @@ fn prove(policy: ProvePolicy) -> Value {
     let mut map = Map::default();
     map.put_some("intact", policy.intact.map(span));
     map.put_some("restored", policy.restored.map(span));
+    map.into()
+}
+
+fn require(policy: Require) -> Value {
+    let mut map = Map::default();
+    map.put_some("copies", policy.copies.map(Into::into));
+    map.put_some("off_host", policy.off_host.map(Into::into));
     map.into()
 }
 
@@ -171,23 +185,11 @@ fn defaults(plan: &Plan) -> Map {
     map.put_some("retention", defaults.retention.as_ref().map(retention));
     map.put_some("compression", defaults.compression.map(|it| it.word().into()));
     map.put_some("prove", defaults.prove.map(prove));
+    map.put_some("require", defaults.require.map(require));
     map.put_some("time_limit", defaults.time_limit.map(span));
     map.put_some("grace", defaults.grace.map(span));
     job_policy(&mut map, &defaults.job);
     map
-}
-
-fn destination(declaration: &DestinationDeclaration) -> Value {
-    let mut map = Map::default();
-    map.put("type", declaration.kind.word());
-    match &declaration.kind {
-        DestinationKind::Local(local) => map.put("path", path(&local.path)),
-    }
-    map.put_some("retention", declaration.retention.as_ref().map(retention));
-    map.put_some("compression", declaration.compression.map(|it| it.word().into()));
-    map.put_some("prove", declaration.prove.map(prove));
-    map.put_some("failure_domain", declaration.failure_domain.as_deref().map(Into::into));
-    map.into()
 }
 
 fn secret(reference: &SecretRef) -> Value {
@@ -215,6 +217,7 @@ fn set(declaration: &SetDeclaration) -> Value {
     map.put_some("retention", declaration.retention.as_ref().map(policies));
     map.put_some("compression", declaration.compression.map(|it| it.word().into()));
     map.put_some("prove", declaration.prove.map(prove));
+    map.put_some("require", declaration.require.map(require));
     map.put_some("time_limit", declaration.time_limit.map(span));
     map.put_some("grace", declaration.grace.map(span));
     job_policy(&mut map, &declaration.job);

@@ -28,12 +28,25 @@ pub struct RetentionPolicy {
     /// All that are at most this much older than the newest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub within: Option<Span>,
+    /// Who removes what is old, where it is not bkp. Stands alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<RetentionBy>,
+}
+
+/// Who removes what is old, where it is not bkp.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RetentionBy {
+    /// The destination itself, by a rule of its own: bkp's credentials need not be able to delete.
+    Provider,
+    /// `bkp prune` with credentials that may delete, on another host.
+    Pruner,
 }
 
 impl RetentionPolicy {
     /// Whether no rule would keep anything: `{}`, or nothing but zeros.
     pub fn is_empty(&self) -> bool {
         let counts = [self.last, self.hourly, self.daily, self.weekly, self.monthly, self.yearly];
-        self.within.is_none() && counts.iter().all(|count| count.unwrap_or(0) == 0)
+        self.by.is_none() && self.within.is_none() && counts.iter().all(|count| count.unwrap_or(0) == 0)
     }
 }

@@ -4,7 +4,7 @@
 //! that a name is declared, only the parser checks.
 
 use super::{
-    ChangedPolicy, Compression, IoClass, ProvePolicy, RetentionPolicy, SchedulerChoice, Scope, Span,
+    ChangedPolicy, Compression, IoClass, ProvePolicy, Require, RetentionPolicy, SchedulerChoice, Scope, Span,
 };
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -79,9 +79,11 @@ macro_rules! document {
     };
 }
 
+mod destinations;
 mod servers;
 mod texts;
 
+use destinations::{DestinationChoice, EncryptionChoice, LayoutText};
 use texts::{
     Line, LocalTime, NameText, PathText, QuietHoursChoice, ScheduleText, SizeText, UserText, Version,
 };
@@ -182,12 +184,6 @@ written_schema!(Members, "Members", |generator| {
         "minProperties": 1,
     })
 });
-written_schema!(DestinationChoice, "Destination", |generator| {
-    let common = keys_of::<DestinationCommon>(generator);
-    let local = keys_of::<LocalKeys>(generator);
-    let kinds = [with_type("local", "A folder on this host: a disk, or something mounted.", &common, &local)];
-    json_schema!({ "oneOf": kinds })
-});
 written_schema!(SetChoice, "Set", |generator| {
     let common = keys_of::<SetCommon>(generator);
     let (files, sqlite) = (keys_of::<FilesKeys>(generator), keys_of::<SqliteKeys>(generator));
@@ -273,6 +269,8 @@ document!(
         compression: Option<Compression>,
         /// The oldest that proofs may be. Default: 30d each.
         prove: Option<ProvePolicy>,
+        /// How many copies there must be, and where. Default: no more than one.
+        require: Option<Require>,
         /// A run is ended after this long. Default: 24h.
         time_limit: Option<Span>,
         /// How long after a due run a set counts as overdue. Default: half the schedule's shortest period, 10m to 12h.
@@ -308,6 +306,12 @@ document!(
         prove: Option<ProvePolicy>,
         /// Two destinations in one failure domain are one copy.
         failure_domain: Option<Line>,
+        /// What is stored can be read by who has a key only.
+        encryption: Option<EncryptionChoice>,
+        /// Where artifacts lie. Default: beside their manifest.
+        layout: Option<LayoutText>,
+        /// The destination that it is filled from, once that one has its snapshot. Default: its sets fill it.
+        copy_from: Option<NameText>,
     }
 );
 
@@ -335,6 +339,8 @@ document!(
         compression: Option<Compression>,
         /// Overrides the destinations' and the defaults' proof ages.
         prove: Option<ProvePolicy>,
+        /// How many copies there must be, and where. Default: no more than one.
+        require: Option<Require>,
         /// A run is ended after this long.
         time_limit: Option<Span>,
         /// How long after a due run the set counts as overdue.

@@ -3,8 +3,8 @@
 use super::MemberChoice;
 use super::{
     CommandDeclaration, Compression, DestinationName, JobPolicy, MongodbDeclaration, MysqlDeclaration,
-    PostgresDeclaration, ProvePolicy, QdrantDeclaration, RedisDeclaration, RetentionPolicy, Schedule,
-    SecretRef, Span, TimeZoneName,
+    PostgresDeclaration, ProvePolicy, QdrantDeclaration, RedisDeclaration, Require, RetentionPolicy,
+    Schedule, SecretRef, Span, TimeZoneName,
 };
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -30,6 +30,8 @@ pub struct SetDeclaration {
     pub compression: Option<Compression>,
     /// Overrides the destinations' and the defaults' proof ages.
     pub prove: Option<ProvePolicy>,
+    /// How many copies there must be, and where.
+    pub require: Option<Require>,
     /// A run is ended after this long.
     pub time_limit: Option<Span>,
     /// How long after a due run the set counts as overdue.

@@ -10,58 +10,30 @@ mod medium;
 mod upload;
 mod walk;
 
-use super::{Access, Capabilities, Destination, DestinationError, Object};
-use crate::format::{Digest, Key, Prefix};
+use super::marker::{MARKER, Marker};
+use super::{Access, Capabilities, Destination, DestinationError, Object, key_parts as parts, prefix_parts};
+use crate::format::{Key, Prefix};
 use crate::host::{Space, stat_number};
 use folder::{Entry, EntryKind, Folder, is_absent};
 use rustix::fs::FileType;
 use rustix::io::Errno;
-use serde::{Deserialize, Serialize};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use upload::{Fault, TEMPORARY, Upload};
 use walk::{collect, is_ours, sweep_below};
 
-/// The file that says that `apply` made this root.
-const MARKER: &str = ".bkp-destination";
 /// What mkfs leaves at the top of a file system; it is nobody's data.
 const LOST_AND_FOUND: &str = "lost+found";
 /// How often a folder that another process removes meanwhile is made again.
 const ATTEMPTS_MAX: u32 = 8;
-
-/// What the marker says.
-#[derive(Debug, Serialize, Deserialize)]
-struct Marker {
-    format: u32,
-    /// Random; tells two destinations apart wherever they are mounted.
-    id: String,
-}
-
-impl Marker {
-    const FORMAT: u32 = 1;
-
-    fn new() -> Self {
-        let seed = format!("{:x}{:x}{}", upload::random(), upload::random(), std::process::id());
-        let mut id = Digest::of(seed.as_bytes()).to_string();
-        id.truncate(32);
-        Self { format: Self::FORMAT, id }
-    }
-
-    fn check(bytes: &[u8]) -> io::Result<()> {
-        let marker: Self = serde_json::from_slice(bytes)?;
-        if marker.format > Self::FORMAT {
-            let text = format!("its format is {}, and this bkp knows up to {}", marker.format, Self::FORMAT);
-            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
-        }
-        Ok(())
-    }
-}
 
 /// A folder that holds snapshots.
 #[derive(Debug)]
 pub struct LocalDestination {
     root: PathBuf,
     access: Access,
+    /// Other things may lie there too.
+    shared: bool,
 }
 
 /// What the system said, with the object it concerns.
@@ -78,29 +50,15 @@ fn at<'a>(object: &'a str, during: &'static str) -> impl Fn(io::Error) -> Destin
     move |error| system(object, during, error)
 }
 
-/// The parts of a key or prefix. Names that bkp makes are encoded and never begin with a dot; anything else could
-/// lead out of the root or onto the marker.
-fn parts(text: &str) -> Result<Vec<&str>, DestinationError> {
-    let parts: Vec<&str> = text.split('/').collect();
-    let bad = |part: &&str| part.is_empty() || part.starts_with('.') || part.contains('\0');
-    if parts.iter().any(bad) {
-        let error = io::Error::new(io::ErrorKind::InvalidInput, "a part of it is empty or begins with a dot");
-        return Err(DestinationError::Io { object: text.to_owned(), during: "using it as a key", error });
-    }
-    Ok(parts)
-}
-
-fn prefix_parts(prefix: &Prefix) -> Result<Vec<&str>, DestinationError> {
-    match prefix.as_str() {
-        "" => Ok(Vec::new()),
-        text => parts(text.strip_suffix('/').unwrap_or(text)),
-    }
-}
-
 impl LocalDestination {
     /// A destination below `root`. Nothing is touched yet.
     pub fn new(root: PathBuf, access: Access) -> Self {
-        Self { root, access }
+        Self { root, access, shared: false }
+    }
+
+    /// As [`Self::new`], where other things may lie beside what bkp keeps.
+    pub fn shared(root: PathBuf, access: Access) -> Self {
+        Self { root, access, shared: true }
     }
 
     fn not_prepared(&self) -> DestinationError {
@@ -163,8 +121,7 @@ impl LocalDestination {
     }
 
     fn write_marker(root: Folder, object: &str) -> Result<(), DestinationError> {
-        let mut bytes = serde_json::to_vec(&Marker::new()).expect("a marker has only string keys");
-        bytes.push(b'\n');
+        let bytes = Marker::new().render();
         let mut upload = Upload::begin(root).map_err(at(object, "creating its marker"))?;
         match upload.fill(&mut bytes.as_slice()).and_then(|()| upload.publish(MARKER)) {
             // Another process prepared it at the same time.
@@ -218,7 +175,7 @@ impl Destination for LocalDestination {
             let mut bytes = Vec::new();
             let mut file = root.file(MARKER)?.ok_or(io::ErrorKind::NotFound)?;
             file.read_to_end(&mut bytes)?;
-            Marker::check(&bytes)
+            Marker::parse(&bytes).map(|_| ())
         };
         read().map_err(at(&self.location(), "reading its marker"))?;
         Ok(true)
@@ -237,7 +194,7 @@ impl Destination for LocalDestination {
             !(leftover || entry.name == LOST_AND_FOUND)
         };
         let entries = root.entries().map_err(at(&object, "listing it"))?;
-        if let Some(entry) = entries.iter().find(|entry| foreign(entry)) {
+        if let Some(entry) = entries.iter().find(|entry| !self.shared && foreign(entry)) {
             let text = format!("it holds `{}` and was not made by bkp", entry.name.to_string_lossy());
             let error = io::Error::new(io::ErrorKind::DirectoryNotEmpty, text);
             return Err(DestinationError::Io { object, during: "preparing it", error });

@@ -6,12 +6,22 @@
 #[cfg(test)]
 pub(crate) mod conformance;
 mod local;
+mod marker;
 #[cfg(test)]
 pub(crate) mod memory;
+mod remote;
+mod runtime;
+mod service;
+mod unopened;
 
-use crate::declared::{DestinationDeclaration, DestinationKind};
+use crate::declared::{
+    DestinationDeclaration, DestinationKind, DestinationName, Protocol, RemoteDeclaration,
+    destination_secret_name,
+};
 use crate::format::{Key, Prefix};
-use crate::host::Space;
+use crate::host::{Host, Space};
+use crate::secrets::{Secret, SecretError, resolve};
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 
 /// Why a destination did not do what was asked.
@@ -54,6 +64,52 @@ pub enum DestinationError {
         /// What the system said.
         #[source]
         error: io::Error,
+    },
+    /// The bucket, container or account's folder is not there.
+    #[error("`{object}`: the place is not there")]
+    NoPlace {
+        /// Key or root.
+        object: String,
+        /// What the server said.
+        #[source]
+        error: io::Error,
+    },
+    /// It lies in a tier from which it must be brought back before it can be read.
+    #[error("`{object}` is archived: it cannot be read until it was brought back from its tier")]
+    Archived {
+        /// Key or root.
+        object: String,
+        /// What the server said.
+        #[source]
+        error: io::Error,
+    },
+    /// The server's clock and this host's are too far apart.
+    #[error("`{object}`: the clocks of this host and of the server differ")]
+    Clock {
+        /// Key or root.
+        object: String,
+        /// What the server said.
+        #[source]
+        error: io::Error,
+    },
+    /// The server is not the one that it was.
+    #[error("`{object}`: the server does not prove that it is the declared one")]
+    Stranger {
+        /// Key or root.
+        object: String,
+        /// What the client said.
+        #[source]
+        error: io::Error,
+    },
+    /// It could not be opened at all: a secret or a program is missing.
+    #[error("`{root}` could not be opened: {reason}")]
+    Unopened {
+        /// The root.
+        root: String,
+        /// Why.
+        reason: String,
+        /// What mends it.
+        remedy: String,
     },
     /// The body to be stored ended in an error: nothing was published.
     #[error("`{key}`: the upload was given up")]
@@ -119,6 +175,18 @@ pub trait Destination: Send + Sync {
     /// Gives an object back, from the medium and not from memory as far as the system allows.
     fn get(&self, key: &Key) -> Result<Box<dyn Read + Send>, DestinationError>;
 
+    /// As [`Self::get`], from a byte on.
+    fn get_from(&self, key: &Key, from: u64) -> Result<Box<dyn Read + Send>, DestinationError> {
+        let mut body = self.get(key)?;
+        let skipped = io::copy(&mut (&mut body).take(from), &mut io::sink());
+        skipped.map_err(|error| DestinationError::Io {
+            object: key.to_string(),
+            during: "reading up to a place in it",
+            error,
+        })?;
+        Ok(body)
+    }
+
     /// All objects below a prefix, sorted by key. Temporary leftovers are not objects. A prefix that does not exist
     /// has none.
     fn list(&self, prefix: &Prefix) -> Result<Vec<Object>, DestinationError>;
@@ -141,6 +209,11 @@ pub trait Destination: Send + Sync {
     /// Room, where the protocol shows it.
     fn space(&self) -> Result<Option<Space>, DestinationError>;
 
+    /// What the destination's own clock says, where it shows one.
+    fn clock(&self) -> Result<Option<jiff::Timestamp>, DestinationError> {
+        Ok(None)
+    }
+
     /// Device number, where the destination is a file system of this host.
     fn device(&self) -> Option<u64>;
 
@@ -157,11 +230,94 @@ pub enum Access {
     Change,
 }
 
-/// Opens a declared destination. Nothing is touched yet.
-pub fn open(declaration: &DestinationDeclaration, access: Access) -> Box<dyn Destination> {
+/// A part of a key begins with no dot and is not empty: names that bkp makes are encoded so, and anything else could
+/// lead out of the root or onto the marker.
+fn key_parts(text: &str) -> Result<Vec<&str>, DestinationError> {
+    let parts: Vec<&str> = text.split('/').collect();
+    let bad = |part: &&str| part.is_empty() || part.starts_with('.') || part.contains('\0');
+    if parts.iter().any(bad) {
+        let error = io::Error::new(io::ErrorKind::InvalidInput, "a part of it is empty or begins with a dot");
+        return Err(DestinationError::Io { object: text.to_owned(), during: "using it as a key", error });
+    }
+    Ok(parts)
+}
+
+fn prefix_parts(prefix: &Prefix) -> Result<Vec<&str>, DestinationError> {
+    match prefix.as_str() {
+        "" => Ok(Vec::new()),
+        text => key_parts(text.strip_suffix('/').unwrap_or(text)),
+    }
+}
+
+/// Opens a declared destination. Nothing is touched yet; what cannot be opened says so whatever is asked of it.
+pub fn open(
+    host: &dyn Host,
+    name: &DestinationName,
+    declaration: &DestinationDeclaration,
+    access: Access,
+) -> Box<dyn Destination> {
+    // An artifact's own place may be one that others use too.
+    let shared = declaration.layout.is_some();
     match &declaration.kind {
-        DestinationKind::Local(declaration) => {
-            Box::new(local::LocalDestination::new(declaration.path.clone(), access))
+        DestinationKind::Local(local) if shared => {
+            Box::new(local::LocalDestination::shared(local.path.clone(), access))
         }
+        DestinationKind::Local(local) => Box::new(local::LocalDestination::new(local.path.clone(), access)),
+        DestinationKind::Remote(remote) => match open_store(host, name, remote) {
+            Ok(store) => {
+                let throttle = remote::Throttle::new(remote.transport.limit_rate);
+                Box::new(remote::RemoteDestination::new(store, access, shared, throttle))
+            }
+            Err(Unopenable { reason, remedy }) => {
+                Box::new(unopened::UnopenedDestination::new(format!("destination {name}"), reason, remedy))
+            }
+        },
+    }
+}
+
+/// Why a destination could not be opened, and what mends it.
+struct Unopenable {
+    reason: String,
+    remedy: String,
+}
+
+impl From<SecretError> for Unopenable {
+    fn from(error: SecretError) -> Self {
+        let causes = crate::diagnostic::causes(&error);
+        let reason = if causes.is_empty() { error.to_string() } else { format!("{error}: {causes}") };
+        Self { reason, remedy: error.remedy().to_owned() }
+    }
+}
+
+/// Secrets by the key that holds each.
+type Secrets = BTreeMap<&'static str, Secret>;
+
+fn open_store(
+    host: &dyn Host,
+    name: &DestinationName,
+    remote: &RemoteDeclaration,
+) -> Result<Box<dyn remote::store::Store>, Unopenable> {
+    let resolved = remote
+        .secrets
+        .iter()
+        .map(|(key, reference)| Ok((*key, resolve(host, &destination_secret_name(name, key), reference)?)));
+    let secrets: Secrets = resolved.collect::<Result<_, SecretError>>()?;
+    match remote.protocol {
+        Protocol::S3
+        | Protocol::Gcs
+        | Protocol::Azblob
+        | Protocol::B2
+        | Protocol::Webdav
+        | Protocol::Swift
+        | Protocol::Oss
+        | Protocol::Cos
+        | Protocol::Obs
+        | Protocol::Dropbox
+        | Protocol::Gdrive
+        | Protocol::Onedrive => service::open(remote, &secrets),
+        Protocol::Sftp | Protocol::Rsync | Protocol::Ftp | Protocol::Rclone => Err(Unopenable {
+            reason: format!("`{}` is not in this version", remote.protocol.word()),
+            remedy: "choose another type".to_owned(),
+        }),
     }
 }

@@ -57,6 +57,7 @@ pub fn node_of(host: &dyn Host, plan: &Plan) -> NodeName {
 impl Site {
     /// Opens a destination of a plan.
     pub fn open(
+        host: &dyn Host,
         name: &DestinationName,
         declaration: &DestinationDeclaration,
         node: NodeName,
@@ -64,7 +65,7 @@ impl Site {
     ) -> Self {
         Self {
             name: name.clone(),
-            target: destinations::open(declaration, access),
+            target: destinations::open(host, name, declaration, access),
             layout: Layout::new(node),
         }
     }

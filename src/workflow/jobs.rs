@@ -3,7 +3,10 @@
 use super::places::{installed_plan, job_plan, trial_plan};
 use super::runner;
 use crate::decide::WantedJob;
-use crate::declared::{self, Calendar, DestinationKind, IoClass, JobPolicy, Plan, SecretRef, SetName, Span};
+use crate::declared::{
+    self, Calendar, DestinationKind, IoClass, JobPolicy, Plan, Protocol, RemoteDeclaration, SecretRef,
+    SetName, Span,
+};
 use crate::format::Digest;
 use crate::host::SEARCH_PATH;
 use crate::observed::{HostFacts, JobName, Observed, SchedulerKind};
@@ -121,19 +124,12 @@ impl<'a> JobMaker<'a> {
         job.readable.extend(source.paths());
         job.readable.extend(source.reachable_paths());
         let needs = source.needs();
-        let commands = declaration.every_secret().any(|(_, it)| matches!(it, SecretRef::Command(_)));
+        let secrets = self.plan.every_secret(declaration);
+        let commands = secrets.iter().any(|(_, it)| matches!(it, SecretRef::Command(_)));
         let hooks = !declaration.before.is_empty() || !declaration.after.is_empty();
         job.runs_programs = commands || hooks || needs.any_program;
         job.other_users = needs.other_users;
-        job.credentials = declaration
-            .every_secret()
-            .map(|(name, reference)| match reference {
-                SecretRef::Credential(credential) => (credential.clone(), reference.clone()),
-                SecretRef::File(_) | SecretRef::Command(_) | SecretRef::Env(_) => {
-                    (crate::secrets::credential_name(name), reference.clone())
-                }
-            })
-            .collect();
+        job.credentials = credentials(secrets);
         Some(job)
     }
 
@@ -151,6 +147,7 @@ impl<'a> JobMaker<'a> {
             job.readable.extend(source.paths().into_iter().chain(source.reachable_paths()));
         }
         add_destinations(self.plan, &mut job);
+        job.credentials = credentials(self.plan.secrets_of_destinations(self.plan.destinations.keys()));
         Some(job)
     }
 
@@ -164,8 +161,45 @@ fn add_destinations(plan: &Plan, job: &mut Job) {
     for destination in plan.destinations.values() {
         match &destination.kind {
             DestinationKind::Local(local) => job.writable.push(local.path.clone()),
+            DestinationKind::Remote(remote) => {
+                job.readable.extend(remote.transport.ca.clone());
+                job.readable.extend(own_files(remote, &job.home));
+            }
         }
     }
+}
+
+/// What a program reads of its user's own where the plan does not say it: a home that is hidden would hide it too.
+fn own_files(remote: &RemoteDeclaration, home: &Path) -> Option<PathBuf> {
+    let says = |key: &str| remote.secrets.contains_key(key);
+    match remote.protocol {
+        Protocol::Sftp | Protocol::Rsync => (!says("key") || !says("known_hosts")).then(|| home.join(".ssh")),
+        Protocol::Rclone => (!says("config")).then(|| home.join(".config/rclone")),
+        Protocol::S3
+        | Protocol::Gcs
+        | Protocol::Azblob
+        | Protocol::B2
+        | Protocol::Webdav
+        | Protocol::Ftp
+        | Protocol::Swift
+        | Protocol::Oss
+        | Protocol::Cos
+        | Protocol::Obs
+        | Protocol::Dropbox
+        | Protocol::Gdrive
+        | Protocol::Onedrive => None,
+    }
+}
+
+/// Secrets as the scheduler hands them on.
+fn credentials(secrets: Vec<(String, &SecretRef)>) -> BTreeMap<String, SecretRef> {
+    let handed = |(name, reference): (String, &SecretRef)| match reference {
+        SecretRef::Credential(credential) => (credential.clone(), reference.clone()),
+        SecretRef::File(_) | SecretRef::Command(_) | SecretRef::Env(_) => {
+            (crate::secrets::credential_name(&name), reference.clone())
+        }
+    };
+    secrets.into_iter().map(handed).collect()
 }
 
 /// The copy of the plan that a set's job runs: as much a part of the job as its unit.

@@ -35,8 +35,9 @@ pub fn sites(
         .into());
     }
     let wanted = names.iter().filter(|name| only.is_none_or(|only| only == *name));
-    let opened = wanted
-        .filter_map(|name| Some(Site::open(name, plan.destinations.get(name)?, node_of(host, plan), access)));
+    let opened = wanted.filter_map(|name| {
+        Some(Site::open(host, name, plan.destinations.get(name)?, node_of(host, plan), access))
+    });
     Ok(opened.collect())
 }
 

@@ -246,7 +246,7 @@ fn destination(
     scope: Scope,
     orphans: &[SetName],
 ) -> Fact<DestinationFacts> {
-    let site = Site::open(name, declaration, node_of(host, plan), Access::Look);
+    let site = Site::open(host, name, declaration, node_of(host, plan), Access::Look);
     let observed = match look(plan, &site, scope, orphans) {
         Ok(facts) => Observed::Present(facts),
         Err(error) => {
@@ -351,7 +351,7 @@ fn paths(host: &dyn Host, plan: &Plan, places: &Places, jobs: &Fact<SchedulerFac
         wanted.extend(files.map(|file| (file.path.clone(), "job", set.clone())));
     }
     for (name, set) in &plan.sets {
-        for (_, reference) in set.every_secret() {
+        for (_, reference) in plan.every_secret(set) {
             if let SecretRef::File(path) = reference {
                 wanted.push((path.clone(), "secret", Some(name.clone())));
             }

@@ -189,7 +189,7 @@ impl Bare {
                 .fix("write one destination's map, such as `{ type: local, path: /mnt/backup }`")
         })?;
         let name = "bare".parse().expect("`bare` is a name");
-        let site = Site::open(&name, &declaration, node, crate::destinations::Access::Look);
+        let site = Site::open(host, &name, &declaration, node, crate::destinations::Access::Look);
         if !site.target.prepared().map_err(|error| unreadable(&error))? {
             return Err(Diagnostic::new("not a destination of bkp's", site.target.location())
                 .why("its marker is missing")

@@ -3,7 +3,7 @@
 //! Root never writes into a user's folders by name: what it has to do for a set there, the user does.
 
 use super::{LoadedPlan, WorkflowError, scheduler_kind};
-use crate::declared::{JobPolicy, Plan, Scope, SecretRef, SetDeclaration, SetName, UserName};
+use crate::declared::{JobPolicy, Plan, Scope, SecretRef, SetName, UserName};
 use crate::diagnostic::Diagnostic;
 use crate::host::{Account, Host, account};
 use crate::observed::SchedulerKind;
@@ -216,9 +216,9 @@ impl<'a> HandedPlan<'a> {
     /// Hands on the secrets that lie in files, which root reads: the folder is the user's only when it is complete.
     fn hand_on(&mut self, only: &Plan, account: &Account) -> Result<(), WorkflowError> {
         let files =
-            only.sets.values().flat_map(SetDeclaration::every_secret).filter_map(
+            only.sets.values().flat_map(|set| only.every_secret(set)).filter_map(
                 |(name, secret)| match secret {
-                    SecretRef::File(path) => Some((crate::secrets::credential_name(name), path)),
+                    SecretRef::File(path) => Some((crate::secrets::credential_name(&name), path)),
                     SecretRef::Credential(_) | SecretRef::Command(_) | SecretRef::Env(_) => None,
                 },
             );

@@ -30,6 +30,7 @@ pub(crate) fn declaration(path: &str) -> SetDeclaration {
         retention: None,
         compression: None,
         prove: None,
+        require: None,
         time_limit: None,
         grace: None,
         job: crate::declared::JobPolicy::default(),
@@ -41,13 +42,7 @@ pub(crate) fn declaration(path: &str) -> SetDeclaration {
 }
 
 pub(crate) fn destination_declaration(path: &str) -> DestinationDeclaration {
-    DestinationDeclaration {
-        kind: DestinationKind::Local(LocalDeclaration { path: PathBuf::from(path) }),
-        retention: None,
-        compression: None,
-        prove: None,
-        failure_domain: None,
-    }
+    DestinationDeclaration::new(DestinationKind::Local(LocalDeclaration { path: PathBuf::from(path) }))
 }
 
 pub(super) fn plan() -> Plan {

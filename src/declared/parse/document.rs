@@ -28,8 +28,17 @@ const KEYS: [&str; 13] = [
     "moved",
 ];
 const LATER: [&str; 1] = ["alerts"];
-const DEFAULTS: [&str; 8] =
-    ["schedule", "timezone", "destinations", "retention", "compression", "prove", "time_limit", "grace"];
+const DEFAULTS: [&str; 9] = [
+    "schedule",
+    "timezone",
+    "destinations",
+    "retention",
+    "compression",
+    "prove",
+    "require",
+    "time_limit",
+    "grace",
+];
 
 /// What can be found and ignored.
 const KINDS: [&str; 7] = ["sqlite", "backup", "postgres", "mysql", "mongodb", "redis", "qdrant"];
@@ -90,6 +99,8 @@ impl Decoder<'_> {
             moved,
         };
         self.check_destination_paths(&plan, root);
+        self.check_copies(&plan, root);
+        self.check_layouts(&plan, root);
         Some(plan)
     }
 
@@ -167,6 +178,7 @@ impl Decoder<'_> {
             retention: fields.get("retention").and_then(|it| self.retention(it)),
             compression: fields.get("compression").and_then(|it| self.compression(it)),
             prove: fields.get("prove").and_then(|it| self.prove(it)),
+            require: fields.get("require").and_then(|it| self.require(it)),
             time_limit: fields.get("time_limit").and_then(|it| self.span(it, "`time_limit`")),
             grace: fields.get("grace").and_then(|it| self.span(it, "`grace`")),
             job: self.job_policy(&fields),

@@ -3,6 +3,7 @@
 //! Every error of every file comes out in one report. No value is taken from the environment, and nothing outside the
 //! plan's own file or folder is looked at.
 
+mod copies;
 mod decoder;
 mod destination;
 mod document;

@@ -15,7 +15,7 @@ impl Decoder<'_> {
         };
         let mut folders: BTreeMap<&Path, Place> = BTreeMap::new();
         for (name, destination) in &plan.destinations {
-            let DestinationKind::Local(local) = &destination.kind;
+            let DestinationKind::Local(local) = &destination.kind else { continue };
             let place = place_of(&["destinations", name.as_str(), "path"]);
             if let Some(earlier) = folders.insert(&local.path, place) {
                 let what = format!("two destinations share the folder {}", local.path.display());
@@ -29,7 +29,7 @@ impl Decoder<'_> {
             let SourceDeclaration::Files(files) = &set.source else { continue };
             for destination in plan.destinations_of(set) {
                 let Some(declared) = plan.destinations.get(destination) else { continue };
-                let DestinationKind::Local(local) = &declared.kind;
+                let DestinationKind::Local(local) = &declared.kind else { continue };
                 let Some(index) = taking(files, &local.path) else { continue };
                 let list =
                     root.get("sets").and_then(|it| it.get(name.as_str())).and_then(|it| it.get("paths"));

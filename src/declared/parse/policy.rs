@@ -4,12 +4,12 @@ use super::decoder::{Decoder, Fields, nearest};
 use super::node::{Content, Node};
 use super::problem::{Fault, Problem};
 use crate::declared::{
-    Compression, DestinationName, ProvePolicy, RetentionPolicy, Schedule, ScheduleError, SecretRef,
-    SetRetention, TimeZoneName,
+    Compression, DestinationName, ProvePolicy, Require, RetentionBy, RetentionPolicy, Schedule,
+    ScheduleError, SecretRef, SetRetention, TimeZoneName,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-const RETENTION_KEYS: [&str; 7] = ["last", "hourly", "daily", "weekly", "monthly", "yearly", "within"];
+const RETENTION_KEYS: [&str; 8] = ["last", "hourly", "daily", "weekly", "monthly", "yearly", "within", "by"];
 const SCHEDULE_WORDS: [&str; 6] = ["hourly", "every", "daily", "weekly", "monthly", "cron"];
 const WEEKDAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 
@@ -62,11 +62,23 @@ impl Decoder<'_> {
         (self.problems.len() == before).then_some(ProvePolicy { intact, restored })
     }
 
+    pub fn require(&mut self, node: &Node) -> Option<Require> {
+        let before = self.problems.len();
+        let fields = self.fields(node, "`require`", &["copies", "off_host"], &[])?;
+        let copies = fields.get("copies").and_then(|it| self.count(it, "`copies`"));
+        let off_host = fields.get("off_host").and_then(|it| self.count(it, "`off_host`"));
+        if copies.or(off_host).is_none() && self.problems.len() == before {
+            let what = "`require` asks for nothing";
+            self.note(Fault::Empty, what, node.place, "write `require: { copies: 2, off_host: 1 }`");
+        }
+        (self.problems.len() == before).then_some(Require { copies, off_host })
+    }
+
     pub fn retention(&mut self, node: &Node) -> Option<RetentionPolicy> {
         let before = self.problems.len();
         let fix = "write a map such as `{ last: 7 }`";
         self.map(node, "`retention`", fix)?;
-        let fields = self.fields(node, "`retention`", &RETENTION_KEYS, &["by"])?;
+        let fields = self.fields(node, "`retention`", &RETENTION_KEYS, &[])?;
         let mut count =
             |key: &str| fields.get(key).and_then(|it| self.count(it, &format!("`{key}` of a retention")));
         let mut policy = RetentionPolicy {
@@ -77,8 +89,15 @@ impl Decoder<'_> {
             monthly: count("monthly"),
             yearly: count("yearly"),
             within: None,
+            by: None,
         };
         policy.within = fields.get("within").and_then(|it| self.span(it, "`within`"));
+        let words = [("provider", RetentionBy::Provider), ("pruner", RetentionBy::Pruner)];
+        policy.by = fields.get("by").and_then(|it| self.word(it, "who removes what is old", &words, &[]));
+        if policy.by.is_some() && node.entries().len() > 1 {
+            let what = "`by` says that others remove what is old, and rules of bkp's stand beside it";
+            self.note(Fault::Conflict, what, node.place, "keep `by` alone, or remove it");
+        }
         if self.problems.len() != before {
             return None;
         }

@@ -191,15 +191,15 @@ impl Decoder<'_> {
         (self.problems.len() == before).then_some(declaration)
     }
 
-    fn line(&mut self, fields: &Fields<'_>, key: &str) -> Option<String> {
+    pub(super) fn line(&mut self, fields: &Fields<'_>, key: &str) -> Option<String> {
         fields.get(key).and_then(|it| self.text(it, &format!("`{key}`"))).map(str::to_owned)
     }
 
-    fn file(&mut self, fields: &Fields<'_>, key: &str) -> Option<PathBuf> {
+    pub(super) fn file(&mut self, fields: &Fields<'_>, key: &str) -> Option<PathBuf> {
         fields.get(key).and_then(|it| self.path(it, &format!("`{key}`")))
     }
 
-    fn port(&mut self, fields: &Fields<'_>) -> Option<u16> {
+    pub(super) fn port(&mut self, fields: &Fields<'_>) -> Option<u16> {
         let node = fields.get("port")?;
         let count = self.count(node, "`port`")?;
         let port = u16::try_from(count).ok().filter(|it| *it != 0);
@@ -221,7 +221,7 @@ impl Decoder<'_> {
     }
 
     /// A URL without credentials: a plan file may be read by everybody.
-    fn url(&mut self, node: &Node, subject: &str, schemes: &[&str]) -> Option<String> {
+    pub(super) fn url(&mut self, node: &Node, subject: &str, schemes: &[&str]) -> Option<String> {
         let text = self.text(node, subject)?;
         let rest = schemes.iter().find_map(|scheme| text.strip_prefix(scheme));
         let host = rest.map(|rest| rest.split(['/', '?', '#']).next().unwrap_or_default());

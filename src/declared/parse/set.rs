@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Kinds that the design has and this version does not.
 const LATER: [&str; 1] = ["docker-volumes"];
-const COMMON: [&str; 13] = [
+const COMMON: [&str; 14] = [
     "type",
     "schedule",
     "timezone",
@@ -22,6 +22,7 @@ const COMMON: [&str; 13] = [
     "retention",
     "compression",
     "prove",
+    "require",
     "time_limit",
     "grace",
     "before",
@@ -170,6 +171,7 @@ impl Decoder<'_> {
         let retention = fields.get("retention").and_then(|it| self.set_retention(it, &Used(used)));
         let compression = fields.get("compression").and_then(|it| self.compression(it));
         let prove = fields.get("prove").and_then(|it| self.prove(it));
+        let require = fields.get("require").and_then(|it| self.require(it));
         let time_limit = fields.get("time_limit").and_then(|it| self.span(it, "`time_limit`"));
         let grace = fields.get("grace").and_then(|it| self.span(it, "`grace`"));
         let job = self.job_policy(fields);
@@ -185,6 +187,7 @@ impl Decoder<'_> {
             retention,
             compression,
             prove,
+            require,
             time_limit,
             grace,
             job,

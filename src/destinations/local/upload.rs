@@ -9,7 +9,6 @@ use super::medium;
 use rustix::fs::{AtFlags, RenameFlags};
 use rustix::io::Errno;
 use std::fs::File;
-use std::hash::{BuildHasher, Hasher};
 use std::io::{self, Read, Write};
 
 /// How temporary names begin.
@@ -45,7 +44,7 @@ impl Upload {
     /// Creates the temporary file in the folder that will hold the object.
     pub fn begin(folder: Folder) -> io::Result<Self> {
         loop {
-            let temporary = format!("{TEMPORARY}{:016x}", random());
+            let temporary = format!("{TEMPORARY}{:016x}", crate::destinations::marker::random());
             match folder.create_new(&temporary) {
                 Ok(file) => return Ok(Self { folder, temporary, file, published: false }),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -115,12 +114,6 @@ impl Drop for Upload {
             let _best_effort = self.folder.remove_file(&self.temporary);
         }
     }
-}
-
-/// A number that differs from call to call and from process to process (the keys of `RandomState` come from the
-/// system).
-pub(super) fn random() -> u64 {
-    std::collections::hash_map::RandomState::new().build_hasher().finish()
 }
 
 #[cfg(test)]

@@ -88,15 +88,11 @@ fn source_that_refuses_its_end_publishes_nothing_although_all_was_read() {
         let producer = Producer { refuses_end: true, ..Producer::of(length) };
         let folder = tempfile::tempdir().expect("a folder");
         let local = crate::destinations::open(
-            &crate::declared::DestinationDeclaration {
-                kind: crate::declared::DestinationKind::Local(crate::declared::LocalDeclaration {
-                    path: folder.path().join("root"),
-                }),
-                retention: None,
-                compression: None,
-                prove: None,
-                failure_domain: None,
-            },
+            &crate::host::FakeHost::at(jiff::Timestamp::UNIX_EPOCH),
+            &"local".parse().expect("a name"),
+            &crate::declared::DestinationDeclaration::new(crate::declared::DestinationKind::Local(
+                crate::declared::LocalDeclaration { path: folder.path().join("root") },
+            )),
             crate::destinations::Access::Change,
         );
         local.prepare().expect("a fresh place");

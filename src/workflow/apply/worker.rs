@@ -106,7 +106,7 @@ impl Worker<'_> {
 
     fn site(&self, name: &DestinationName) -> Option<Site> {
         let declaration = self.outlook.plan.destinations.get(name)?;
-        Some(Site::open(name, declaration, node_of(self.host, &self.outlook.plan), Access::Change))
+        Some(Site::open(self.host, name, declaration, node_of(self.host, &self.outlook.plan), Access::Change))
     }
 
     fn write(&self, path: &Path, text: &str) -> Result<(), WorkflowError> {

@@ -149,7 +149,7 @@ impl Looker<'_> {
         let facts: Result<SourceFacts, _> = serde_json::from_slice(&output.stdout);
         let mut facts = facts.map_err(|error| trouble(format!("its answer: {error}")))?;
         if handed_on {
-            facts.requirements.extend(secret_files(self.host, set));
+            facts.requirements.extend(secret_files(self.host, &only, set));
         }
         Ok(facts)
     }
@@ -170,13 +170,13 @@ pub fn of_this_user(host: &dyn Host, plan: &Plan, name: &SetName, secrets: Secre
     let requirements = &mut facts.requirements;
     requirements
         .extend(set.before.iter().chain(&set.after).filter_map(|hook| Some(tool(host, hook.first()?))));
-    requirements.extend(set.every_secret().filter_map(|(_, reference)| match reference {
+    requirements.extend(plan.every_secret(set).into_iter().filter_map(|(_, reference)| match reference {
         SecretRef::Command(argv) => Some(tool(host, argv.first()?)),
         // Only a run in the job's environment can show credentials and variables; files are below.
         SecretRef::File(_) | SecretRef::Credential(_) | SecretRef::Env(_) => None,
     }));
     match secrets {
-        Secrets::ReadByJob => requirements.extend(secret_files(host, set)),
+        Secrets::ReadByJob => requirements.extend(secret_files(host, plan, set)),
         Secrets::HandedOn => {}
     }
     requirements.extend(reachable(host, plan, set));
@@ -189,7 +189,7 @@ pub fn of_this_user(host: &dyn Host, plan: &Plan, name: &SetName, secrets: Secre
 /// Local destinations that this user cannot come to. Whether they exist is asked elsewhere.
 fn reachable(host: &dyn Host, plan: &Plan, set: &SetDeclaration) -> Vec<RequirementFacts> {
     let look = |name| {
-        let DestinationKind::Local(local) = &plan.destinations.get(name)?.kind;
+        let DestinationKind::Local(local) = &plan.destinations.get(name)?.kind else { return None };
         let error =
             host.status(&local.path).err().filter(|it| it.kind() == io::ErrorKind::PermissionDenied)?;
         let path = local.path.display().to_string();
@@ -213,8 +213,8 @@ fn tool(host: &dyn Host, program: &str) -> RequirementFacts {
 }
 
 /// The files of a set's secrets, read by whoever this process is.
-fn secret_files(host: &dyn Host, set: &SetDeclaration) -> Vec<RequirementFacts> {
-    let file = |(name, reference): (&str, &SecretRef)| match reference {
+fn secret_files(host: &dyn Host, plan: &Plan, set: &SetDeclaration) -> Vec<RequirementFacts> {
+    let file = |(name, reference): (String, &SecretRef)| match reference {
         SecretRef::File(path) => {
             let unmet = host.may_read(path).err().map(|error| {
                 Diagnostic::new("secret not readable", format!("secret `{name}` at {}", path.display()))
@@ -225,5 +225,5 @@ fn secret_files(host: &dyn Host, set: &SetDeclaration) -> Vec<RequirementFacts> 
         }
         SecretRef::Command(_) | SecretRef::Credential(_) | SecretRef::Env(_) => None,
     };
-    set.every_secret().filter_map(file).collect()
+    plan.every_secret(set).into_iter().filter_map(file).collect()
 }

@@ -84,7 +84,7 @@ impl<'a> Session<'a> {
         for destination in plan.destinations_of(set) {
             let report: &mut DestinationReport = reports.entry(destination.clone()).or_default();
             let Some(declaration) = plan.destinations.get(destination) else { continue };
-            let site = Site::open(destination, declaration, node.clone(), Access::Change);
+            let site = Site::open(host, destination, declaration, node.clone(), Access::Change);
             match arrival::admit_patiently(&site, name, plan, request.trigger) {
                 Ok(history) => parties.push(Party { site, history }),
                 Err(diagnostic) => {

@@ -1,0 +1,23 @@
+//! Services behind HTTP, by the storage library: object stores, WebDAV and drives.
+//!
+//! What they differ in is asked of the library's own table of capabilities: whether a put may be conditional, whether an
+//! object can be written in pieces, whether there are renames.
+
+mod fault;
+mod operator;
+mod parts;
+mod store;
+mod transport;
+
+use super::remote::store::Store;
+use super::{Secrets, Unopenable};
+use crate::declared::RemoteDeclaration;
+use store::ServiceStore;
+
+/// Opens a service. Nothing is asked of it yet.
+pub(super) fn open(remote: &RemoteDeclaration, secrets: &Secrets) -> Result<Box<dyn Store>, Unopenable> {
+    let unopenable = |reason: String| Unopenable { reason, remedy: "mend the destination's keys".to_owned() };
+    let (transport, answers) = transport::transport(&remote.transport).map_err(unopenable)?;
+    let operator = operator::operator(remote, secrets, transport).map_err(unopenable)?;
+    Ok(Box::new(ServiceStore::new(operator, operator::location(remote), answers)))
+}

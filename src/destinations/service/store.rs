@@ -1,0 +1,397 @@
+//! A service as a store: puts that are whole or nothing, under a name that was free.
+
+use super::fault::fault;
+use super::parts::{self, PartList};
+use super::transport::Answers;
+use crate::destinations::marker::random;
+use crate::destinations::remote::TEMPORARY;
+use crate::destinations::remote::store::{Fault, Found, Store};
+use crate::destinations::runtime::{runtime, wait};
+use crate::host::{Space, pulse};
+use futures::StreamExt;
+use jiff::Timestamp;
+use opendal::options::WriteOptions;
+use opendal::{Capability, Entry, EntryMode, FuturesBytesStream, Operator};
+use std::collections::BTreeSet;
+use std::io::{self, Read};
+
+/// Bytes of the first requests of an upload in pieces. S3 takes no fewer than 5 MiB.
+const PIECE_BYTES: usize = 8 << 20;
+/// After so many pieces the next are twice as large: S3 takes 10,000 of them, and objects of 5 TiB.
+const PIECES_OF_A_SIZE: usize = 1000;
+/// Requests of one upload at a time.
+const PIECES_AT_ONCE: usize = 2;
+/// Bytes of one part, where a service takes an object in one request only.
+const PART_BYTES: usize = 16 << 20;
+/// Bytes of one request of a download.
+const READ_BYTES: usize = 4 << 20;
+
+/// A service behind the storage library.
+pub(super) struct ServiceStore {
+    operator: Operator,
+    location: String,
+    answers: Answers,
+    can: Capability,
+}
+
+impl ServiceStore {
+    pub fn new(operator: Operator, location: String, answers: Answers) -> Self {
+        let can = operator.info().capability();
+        Self { operator, location, answers, can }
+    }
+
+    /// Whether folders are things that stay when they are empty.
+    fn has_folders(&self) -> bool {
+        self.can.create_dir && self.can.rename
+    }
+
+    fn stat(&self, path: &str) -> Result<Option<u64>, Fault> {
+        match wait(self.operator.stat(path)) {
+            Ok(metadata) if metadata.is_file() => Ok(Some(metadata.content_length())),
+            Ok(_) => Ok(None),
+            Err(error) => match fault("asking for its size")(error) {
+                Fault::Missing => Ok(None),
+                fault => Err(fault),
+            },
+        }
+    }
+
+    fn list_below(&self, folder: &str, recursive: bool) -> Result<Vec<Entry>, Fault> {
+        let path = if folder.is_empty() { "/" } else { folder };
+        let list = async {
+            let mut entries = Vec::new();
+            let mut lister = self.operator.lister_with(path).recursive(recursive).await?;
+            while let Some(entry) = lister.next().await {
+                pulse::beat();
+                entries.push(entry?);
+            }
+            Ok(entries)
+        };
+        let entries: Vec<Entry> = match wait(list) {
+            Ok(entries) => entries,
+            Err(error) => match fault("listing it")(error) {
+                Fault::Missing => return Ok(Vec::new()),
+                fault => return Err(fault),
+            },
+        };
+        // Some services answer with the folder itself, and object stores with every name that begins alike.
+        Ok(entries.into_iter().filter(|it| it.path() != path && it.path().starts_with(folder)).collect())
+    }
+
+    /// The parts of an object, the list of them last.
+    fn put_parts(&self, path: &str, begun: [Vec<u8>; 2], body: &mut dyn Read) -> Result<(), Fault> {
+        let mut list = PartList { format: PartList::FORMAT, parts: 0, bytes: 0 };
+        let mut put = |part: Vec<u8>| {
+            list.parts += 1;
+            list.bytes += part.len() as u64;
+            self.write(&parts::part(path, list.parts), part, &mut io::empty())
+        };
+        for part in begun {
+            put(part)?;
+        }
+        loop {
+            let part = filled(body, PART_BYTES).map_err(Fault::Body)?;
+            if part.is_empty() {
+                break;
+            }
+            put(part)?;
+        }
+        self.write(&parts::list(path), list.render(), &mut io::empty()).map(|_| ())
+    }
+
+    /// One object, in one request or in pieces; `begun` was read of it already.
+    fn write(&self, path: &str, begun: Vec<u8>, body: &mut dyn Read) -> Result<Written, Fault> {
+        if !self.can.rename || self.can.write_with_if_not_exists {
+            return self.settled(path, self.stream(path, begun, body));
+        }
+        let folder = path.rsplit_once('/').map_or("", |(folder, _)| &path[..=folder.len()]);
+        let temporary = format!("{folder}{TEMPORARY}{:016x}", random());
+        let published = self.stream(&temporary, begun, body).and_then(|sent| {
+            let renamed = wait(self.operator.rename(&temporary, path));
+            renamed
+                .map(|()| sent)
+                .map_err(|error| Interrupted { fault: fault("giving it its name")(error), sent: Some(sent) })
+        });
+        if published.is_err() {
+            // What cannot be removed now is swept later.
+            let _best_effort = wait(self.operator.delete(&temporary));
+        }
+        self.settled(path, published)
+    }
+
+    /// An answer that was lost on its way may have been a yes: when what is there now has the sums of what was sent, it was.
+    fn settled(&self, path: &str, written: Result<Written, Interrupted>) -> Result<Written, Fault> {
+        match written {
+            Ok(written) => Ok(written),
+            Err(Interrupted { fault, sent: Some(sent) }) => match self.sums(path) {
+                Ok(Some(found)) if found == sent => Ok(sent),
+                Ok(_) | Err(_) => Err(fault),
+            },
+            Err(Interrupted { fault, sent: None }) => Err(fault),
+        }
+    }
+
+    fn sums(&self, path: &str) -> Result<Option<Written>, Fault> {
+        let Some(bytes) = self.stat(path)? else { return Ok(None) };
+        let mut hasher = crc32fast::Hasher::new();
+        let mut body = self.read(path, 0, bytes)?;
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            match body.read(&mut buffer) {
+                Ok(0) => return Ok(Some(Written { bytes, crc32: hasher.finalize() })),
+                Ok(length) => hasher.update(&buffer[..length]),
+                Err(error) => return Err(Fault::Other { during: "reading it", error }),
+            }
+        }
+    }
+
+    /// Writes what was `begun` and the rest of a body under a path, whole or not at all.
+    fn stream(&self, path: &str, begun: Vec<u8>, body: &mut dyn Read) -> Result<Written, Interrupted> {
+        let failed = |fault: Fault| Interrupted { fault, sent: None };
+        let mut hasher = crc32fast::Hasher::new();
+        let mut bytes = 0;
+        // The first piece is read before anything is asked for: a body that is none leaves no trace.
+        let mut piece = begun;
+        if piece.is_empty() {
+            piece = filled(body, piece_bytes(0)).map_err(|it| failed(Fault::Body(it)))?;
+        }
+        let options = WriteOptions {
+            if_not_exists: self.can.write_with_if_not_exists,
+            concurrent: if self.can.write_can_multi { PIECES_AT_ONCE } else { 0 },
+            ..WriteOptions::default()
+        };
+        let writer = wait(self.operator.writer_options(path, options));
+        let mut writer = writer.map_err(|it| failed(fault("beginning an upload")(it)))?;
+        let mut pieces = 0;
+        let outcome = loop {
+            hasher.update(&piece);
+            bytes += piece.len() as u64;
+            pieces += 1;
+            pulse::beat();
+            if let Err(error) = wait(writer.write(piece)) {
+                break Err(failed(fault("storing it")(error)));
+            }
+            piece = match filled(body, piece_bytes(pieces)) {
+                Ok(piece) => piece,
+                Err(error) => break Err(failed(Fault::Body(error))),
+            };
+            if piece.is_empty() {
+                break Ok(());
+            }
+        };
+        let sent = Written { bytes, crc32: hasher.finalize() };
+        let outcome = outcome.and_then(|()| match wait(writer.close()) {
+            Ok(_) => Ok(sent),
+            Err(error) => Err(Interrupted { fault: fault("committing it")(error), sent: Some(sent) }),
+        });
+        if outcome.is_err() {
+            // Pieces that stay behind are swept later, where the service shows them.
+            let _best_effort = wait(writer.abort());
+        }
+        outcome
+    }
+
+    fn read(&self, path: &str, from: u64, to: u64) -> Result<Box<dyn Read + Send>, Fault> {
+        if from >= to {
+            return Ok(Box::new(io::empty()));
+        }
+        let open = async {
+            let reader = self.operator.reader_with(path).chunk(READ_BYTES).await?;
+            reader.into_bytes_stream(from..to).await
+        };
+        let stream = wait(open).map_err(fault("opening it"))?;
+        Ok(Box::new(Body { stream: Some(Box::pin(stream)), current: bytes::Bytes::new() }))
+    }
+
+    fn part_list(&self, path: &str) -> Result<Option<PartList>, Fault> {
+        let bytes = match wait(self.operator.read(&parts::list(path))) {
+            Ok(bytes) => bytes.to_vec(),
+            Err(error) => match fault("reading the list of its parts")(error) {
+                Fault::Missing => return Ok(None),
+                fault => return Err(fault),
+            },
+        };
+        let during = "reading the list of its parts";
+        PartList::parse(&bytes).map(Some).map_err(|why| Fault::other(during, why))
+    }
+}
+
+/// What was written, or is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Written {
+    bytes: u64,
+    /// Tells our own object from a rival's; it proves nothing, the read-back does.
+    crc32: u32,
+}
+
+/// A write that did not come to its end; with what was sent, where only the last answer is missing.
+struct Interrupted {
+    fault: Fault,
+    sent: Option<Written>,
+}
+
+/// How large the next piece is, by how many came before it.
+fn piece_bytes(before: usize) -> usize {
+    PIECE_BYTES << (before / PIECES_OF_A_SIZE).min(9)
+}
+
+/// Reads until a buffer is full or the body has ended.
+fn filled(body: &mut dyn Read, length: usize) -> io::Result<Vec<u8>> {
+    let mut piece = Vec::new();
+    body.take(length as u64).read_to_end(&mut piece)?;
+    Ok(piece)
+}
+
+/// A download.
+struct Body {
+    stream: Option<std::pin::Pin<Box<FuturesBytesStream>>>,
+    current: bytes::Bytes,
+}
+
+impl Read for Body {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.current.is_empty() && !buffer.is_empty() {
+            let Some(stream) = &mut self.stream else { return Ok(0) };
+            match wait(stream.next()) {
+                Some(Ok(bytes)) => self.current = bytes,
+                Some(Err(error)) => return Err(error),
+                None => self.stream = None,
+            }
+        }
+        let length = self.current.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&self.current.split_to(length));
+        Ok(length)
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        // Connections go back to the runtime that they came from.
+        let _entered = runtime().enter();
+        self.stream = None;
+    }
+}
+
+impl Store for ServiceStore {
+    fn location(&self) -> String {
+        self.location.clone()
+    }
+
+    fn puts_without_replacing(&self) -> bool {
+        self.can.write_with_if_not_exists
+    }
+
+    fn make_root(&self) -> Result<(), Fault> {
+        if !self.has_folders() {
+            return Ok(());
+        }
+        wait(self.operator.create_dir("/")).map_err(fault("creating it"))
+    }
+
+    fn put(&self, path: &str, body: &mut dyn Read) -> Result<(), Fault> {
+        if self.can.write_can_multi {
+            return self.write(path, Vec::new(), body).map(|_| ());
+        }
+        let first = filled(body, PART_BYTES).map_err(Fault::Body)?;
+        if first.len() < PART_BYTES {
+            return self.write(path, first, &mut io::empty()).map(|_| ());
+        }
+        let second = filled(body, PART_BYTES).map_err(Fault::Body)?;
+        if second.is_empty() {
+            return self.write(path, first, &mut io::empty()).map(|_| ());
+        }
+        let stored = self.put_parts(path, [first, second], body);
+        if stored.is_err() {
+            // Parts without their list are no object; what cannot be removed now is swept later.
+            let _best_effort =
+                self.sweep(path.rsplit_once('/').map_or("", |(folder, _)| &path[..=folder.len()]));
+        }
+        stored
+    }
+
+    fn get(&self, path: &str, from: u64) -> Result<Box<dyn Read + Send>, Fault> {
+        if let Some(bytes) = self.stat(path)? {
+            return self.read(path, from, bytes);
+        }
+        let Some(list) = self.part_list(path)? else { return Err(Fault::Missing) };
+        let mut whole: Box<dyn Read + Send> = Box::new(io::empty());
+        let mut skip = from;
+        for number in 1..=list.parts {
+            let part = parts::part(path, number);
+            let bytes = self.stat(&part)?.ok_or_else(|| {
+                Fault::other("looking for its parts", format!("part {number} of {} is missing", list.parts))
+            })?;
+            if skip >= bytes {
+                skip -= bytes;
+                continue;
+            }
+            whole = Box::new(whole.chain(self.read(&part, skip, bytes)?));
+            skip = 0;
+        }
+        Ok(whole)
+    }
+
+    fn size(&self, path: &str) -> Result<Option<u64>, Fault> {
+        match self.stat(path)? {
+            Some(bytes) => Ok(Some(bytes)),
+            None => Ok(self.part_list(path)?.map(|list| list.bytes)),
+        }
+    }
+
+    fn list(&self, folder: &str) -> Result<Vec<Found>, Fault> {
+        let entries = self.list_below(folder, true)?;
+        let files = entries.into_iter().filter(|it| it.metadata().mode() == EntryMode::FILE);
+        let found =
+            files.map(|it| Found { path: it.path().to_owned(), size_bytes: it.metadata().content_length() });
+        Ok(parts::joined(found.collect()))
+    }
+
+    fn names(&self, folder: &str) -> Result<(Vec<String>, Vec<String>), Fault> {
+        let (mut folders, mut objects) = (Vec::new(), BTreeSet::new());
+        for entry in self.list_below(folder, false)? {
+            let name = entry.path()[folder.len()..].trim_end_matches('/').to_owned();
+            match entry.metadata().mode() {
+                EntryMode::DIR if self.has_folders() && self.list(entry.path())?.is_empty() => {}
+                EntryMode::DIR => folders.push(name),
+                EntryMode::FILE | EntryMode::Unknown => {
+                    objects.insert(parts::of_object(&name).map_or(name.clone(), ToOwned::to_owned));
+                }
+            }
+        }
+        Ok((folders, objects.into_iter().collect()))
+    }
+
+    fn delete(&self, path: &str) -> Result<(), Fault> {
+        let removed = |path: &str| wait(self.operator.delete(path)).map_err(fault("removing it"));
+        if self.stat(path)?.is_some() {
+            return removed(path);
+        }
+        let Some(list) = self.part_list(path)? else { return Err(Fault::Missing) };
+        // Without its list it is no object any more; what is left then is swept.
+        removed(&parts::list(path))?;
+        (1..=list.parts).try_for_each(|number| removed(&parts::part(path, number)))
+    }
+
+    fn sweep(&self, folder: &str) -> Result<(), Fault> {
+        let entries = self.list_below(folder, true)?;
+        let paths: BTreeSet<&str> = entries.iter().map(Entry::path).collect();
+        for path in &paths {
+            let orphan =
+                parts::of_object(path).is_some_and(|object| !paths.contains(parts::list(object).as_str()));
+            if orphan {
+                wait(self.operator.delete(path)).map_err(fault("removing a part that belongs to nothing"))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn space(&self) -> Result<Option<Space>, Fault> {
+        Ok(None)
+    }
+
+    fn clock(&self) -> Result<Option<Timestamp>, Fault> {
+        // Any answer has the server's time, a refusal too.
+        let _answer = wait(self.operator.stat(super::super::marker::MARKER));
+        Ok(self.answers.clock())
+    }
+}

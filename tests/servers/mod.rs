@@ -1,0 +1,91 @@
+//! Real servers for the tests: each a process of its own, on a loopback port of its own, over a folder of its own, and gone
+//! with its value. `tests/servers/install` brings those that have no Debian package.
+#![allow(dead_code, reason = "each test takes the servers that it needs")]
+#![allow(clippy::disallowed_methods, reason = "servers are processes and files of the tests' own")]
+
+mod proxy;
+
+pub use proxy::{Proxy, Rule};
+
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Longest that a server may take to answer.
+const READY_MAX: Duration = Duration::from_secs(60);
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("it is bound").port()
+}
+
+/// Where `tests/servers/install` put what has no Debian package.
+pub fn installed() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("target"),
+        PathBuf::from,
+    );
+    let folder = target.join("servers");
+    assert!(folder.is_dir(), "{} is not there: run tests/servers/install", folder.display());
+    folder
+}
+
+/// A server process.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    port: u16,
+    folder: tempfile::TempDir,
+}
+
+impl Server {
+    /// Starts a program that will listen on `port`, and waits until it does.
+    pub fn start(command: &mut Command, port: u16, folder: tempfile::TempDir) -> Self {
+        let log = std::fs::File::create(folder.path().join("server.log")).expect("a file");
+        let errors = log.try_clone().expect("a second handle");
+        let child = command.stdin(Stdio::null()).stdout(log).stderr(errors).spawn();
+        let child = child.unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let mut server = Self { child, port, folder };
+        server.wait_until_ready();
+        server
+    }
+
+    fn wait_until_ready(&mut self) {
+        let began = Instant::now();
+        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            let ended = self.child.try_wait().expect("it was started");
+            assert!(ended.is_none(), "the server ended: {ended:?}\n{}", self.log());
+            assert!(began.elapsed() < READY_MAX, "the server does not answer\n{}", self.log());
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+    }
+
+    /// Its port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// What it has said.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("server.log")).unwrap_or_default()
+    }
+
+    /// Ends it at once, as a power cut would.
+    pub fn kill(&mut self) {
+        let _it_may_have_ended = self.child.kill();
+        let _it_may_have_ended = self.child.wait();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

@@ -4,9 +4,8 @@
 //! nobody works for nobody.
 
 use super::chunk::{CHUNK_BYTES, Message, Pool};
-use super::compress::compressor;
+use super::packing::PackingStep;
 use super::tally::Tally;
-use crate::declared::Compression;
 use crate::format::StoredSize;
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender};
 use std::io::{self, Write};
@@ -74,15 +73,15 @@ pub(super) fn digest(queue: &Receiver<Message>) -> Option<StoredSize> {
     }
 }
 
-/// Compresses a queue into the queues of its destinations; none when it ended without its end, or when no destination
+/// Compresses or encrypts a queue into the queues behind it; none when it ended without its end, or when no destination
 /// was left (each has its own error then).
 pub(super) fn pack(
     queue: &Receiver<Message>,
-    compression: Compression,
+    step: &PackingStep,
     lanes: Vec<Sender<Message>>,
 ) -> io::Result<Option<StoredSize>> {
     let deserted = Arc::new(AtomicBool::new(false));
-    let mut packer = compressor(compression, Branches::new(lanes, Arc::clone(&deserted)))?;
+    let mut packer = step.begin(Branches::new(lanes, Arc::clone(&deserted)))?;
     let sum = loop {
         match queue.recv() {
             Ok(Message::Chunk(chunk)) => {

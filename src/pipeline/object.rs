@@ -1,11 +1,13 @@
 //! Small objects beside the artifacts: sidecars, proofs, plan copies, and the index of a member's entries.
 
 use super::error::StoreError;
+use super::packing::Packing;
 use super::read_back::read_back;
 use super::store::{Flow, Track, flow};
 use super::tally::Tally;
 use crate::declared::Compression;
 use crate::destinations::Destination;
+use crate::encryption::Sealer;
 use crate::format::{Digest, Key, StoredSize};
 use crate::host::Host;
 use std::path::Path;
@@ -31,17 +33,20 @@ pub fn store_bytes(
     Ok(stored)
 }
 
-/// Stores a file of the scratch folder, compressed with zstd, and reads it back; gives the sum of the stored bytes.
+/// Stores a file of the scratch folder, compressed with zstd and encrypted for whom the artifacts are, and reads it back;
+/// gives the sum of the stored bytes.
 pub fn store_index(
     host: &dyn Host,
     target: &dyn Destination,
     key: &Key,
     file: &Path,
+    sealer: Option<&Sealer>,
 ) -> Result<StoredSize, StoreError> {
     let failed = |error| StoreError::File { path: file.to_owned(), error };
     #[expect(clippy::disallowed_methods, reason = "an index can be large and is streamed")]
     let stream = std::fs::File::open(file).map_err(failed)?;
-    let track = Track { compression: Compression::Zstd, target, key };
+    let packing = Packing { compression: Compression::Zstd, sealer: sealer.cloned() };
+    let track = Track { packing: &packing, target, key };
     let Flow { outcome, mut receipts, .. } = flow(host, stream, |_| Ok(()), &[track], &|_| (), &|| false);
     let receipt = receipts.pop().unwrap_or(Err(StoreError::NoDestinationLeft));
     match (receipt, outcome) {

@@ -13,6 +13,7 @@ mod history;
 mod hooks;
 mod installed;
 mod jobs;
+pub mod keyring;
 mod journal;
 mod lock;
 pub mod look;

@@ -247,6 +247,10 @@ fn destination(
     orphans: &[SetName],
 ) -> Fact<DestinationFacts> {
     let site = Site::open(host, name, declaration, node_of(host, plan), Access::Look);
+    if let Some(trouble) = site.keys.trouble() {
+        let observed = Observed::Unknown(trouble.clone());
+        return Fact::new(host.now(), format!("keys of `{name}` tried"), observed);
+    }
     let observed = match look(plan, &site, scope, orphans) {
         Ok(facts) => Observed::Present(facts),
         Err(error) => {

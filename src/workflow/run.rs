@@ -5,6 +5,7 @@
 
 mod arrival;
 mod members;
+mod placement;
 mod report;
 mod session;
 

@@ -85,6 +85,11 @@ impl<'a> Session<'a> {
             let report: &mut DestinationReport = reports.entry(destination.clone()).or_default();
             let Some(declaration) = plan.destinations.get(destination) else { continue };
             let site = Site::open(host, destination, declaration, node.clone(), Access::Change);
+            if let Some(trouble) = site.keys.trouble() {
+                listener(Event::Trouble(trouble.clone()));
+                report.failures.push(trouble.clone());
+                continue;
+            }
             match arrival::admit_patiently(&site, name, plan, request.trigger) {
                 Ok(history) => parties.push(Party { site, history }),
                 Err(diagnostic) => {
@@ -185,8 +190,8 @@ impl<'a> Session<'a> {
             );
         }
         let mut harvest = Harvest::new(self.parties.iter().map(|party| party.site.name.clone()));
-        for member in &members {
-            let report = members::back_up(self, member, &mut harvest)?;
+        for (number, member) in members.iter().enumerate() {
+            let report = members::back_up(self, (member, number + 1), &mut harvest)?;
             self.members.push(report);
             if signal::told_to_end() {
                 return Err(Diagnostic::new(

@@ -4,6 +4,7 @@
 //! kills its child, with the child's whole process group.
 
 use super::children::{LIVE_GROUPS, STDERR_KEPT_BYTES, STDOUT_KEPT_BYTES, drain, signal_group};
+use super::wide_pipe::WidePipe;
 use super::{Command, Output, pulse};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
@@ -103,7 +104,7 @@ fn missing_pipe() -> io::Error {
 /// A child whose standard output is read as it comes. Its time limit counts from [`ChildReader::finish`] on.
 #[derive(Debug)]
 pub struct ChildReader {
-    stdout: ChildStdout,
+    stdout: WidePipe,
     live: Live,
 }
 
@@ -112,7 +113,7 @@ impl ChildReader {
     pub fn start(command: &Command) -> io::Result<Self> {
         let mut live = spawn(command, Stdio::null(), Stdio::piped())?;
         let stdout = live.child.stdout.take().ok_or_else(missing_pipe)?;
-        Ok(Self { stdout, live })
+        Ok(Self { stdout: WidePipe::new(stdout), live })
     }
 
     /// Its process id.

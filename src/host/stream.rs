@@ -5,15 +5,17 @@
 
 use super::children::{LIVE_GROUPS, STDERR_KEPT_BYTES, STDOUT_KEPT_BYTES, drain, signal_group};
 use super::wide_pipe::WidePipe;
-use super::{Command, Output, pulse};
+use super::{Command, Output, pause, pulse};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Between two looks at whether a child has ended.
-const POLL: Duration = Duration::from_millis(10);
+/// Between the first two looks at whether a child has ended; each later one comes after twice the time.
+const POLL_MIN: Duration = Duration::from_millis(1);
+/// The longest between two looks.
+const POLL_MAX: Duration = Duration::from_millis(16);
 /// Bytes moved at once.
 const BUFFER_BYTES: usize = 256 << 10;
 
@@ -68,6 +70,7 @@ impl Live {
     pub(super) fn end(mut self, stdout: Vec<u8>) -> io::Result<Output> {
         let deadline = Instant::now() + self.time_limit;
         let mut timed_out = false;
+        let mut poll = POLL_MIN;
         let status = loop {
             if let Some(status) = self.child.try_wait()? {
                 break status.code();
@@ -77,7 +80,8 @@ impl Live {
                 signal_group(self.child.id(), rustix::process::Signal::KILL);
                 break self.child.wait()?.code();
             }
-            std::thread::sleep(POLL);
+            pause(poll);
+            poll = POLL_MAX.min(2 * poll);
         };
         signal_group(self.child.id(), rustix::process::Signal::KILL);
         self.forget();

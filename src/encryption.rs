@@ -67,7 +67,9 @@ impl fmt::Debug for Sealer {
 impl PartialEq for Sealer {
     fn eq(&self, other: &Self) -> bool {
         match (&*self.0, &*other.0) {
-            (SealerKind::Recipients { texts: one, .. }, SealerKind::Recipients { texts: two, .. }) => one == two,
+            (SealerKind::Recipients { texts: one, .. }, SealerKind::Recipients { texts: two, .. }) => {
+                one == two
+            }
             (SealerKind::Passphrase(one), SealerKind::Passphrase(two)) => {
                 one.expose_secret() == two.expose_secret()
             }

@@ -1,6 +1,7 @@
 //! `bkp ls`: what is in a snapshot.
 
 use super::context::{Context, Failure};
+use super::unlock::Unlock;
 use crate::declared::{DestinationName, SetName};
 use crate::destinations::Access;
 use crate::diagnostic::Diagnostic;
@@ -26,12 +27,15 @@ pub struct LsArgs {
     /// At this destination [default: the set's first]
     #[arg(long, value_name = "NAME", env = "BKP_DESTINATION")]
     destination: Option<DestinationName>,
+    #[command(flatten)]
+    unlock: Unlock,
 }
 
 pub fn ls(context: &Context<'_>, args: &LsArgs) -> Result<ExitCode, Failure> {
     let plans = context.plans()?;
     let loaded = plans.plan_of(&args.set)?;
     let sites = look::sites(context.host, loaded, &args.set, args.destination.as_ref(), Access::Look)?;
+    let sites = args.unlock.sites(context, sites)?;
     let site = sites.first().ok_or_else(|| Diagnostic::new("no destination", args.set.to_string()))?;
     let chosen = look::choose(site, &args.set, &loaded.plan.moved, args.snapshot)?;
     context.print(&format!("snapshot {} at {}\n", chosen.copy.id, site.name));

@@ -115,7 +115,8 @@ impl Details {
         let members = manifest.members.iter_mut().map(take).collect();
         let failed = manifest.failed.clone();
         for (number, member) in manifest.failed.iter_mut().enumerate() {
-            *member = FailedMember { name: format!("failed-{}", number + 1), reason: "see the details".to_owned() };
+            *member =
+                FailedMember { name: format!("failed-{}", number + 1), reason: "see the details".to_owned() };
         }
         let identity = std::mem::take(&mut manifest.identity);
         Self { format: Self::FORMAT, members, failed, identity }

@@ -79,8 +79,7 @@ pub fn open_artifact(
             }
         })?),
     };
-    let decoder =
-        decompressor(compression, opened).map_err(|error| ReadBackError::reading(key, error))?;
+    let decoder = decompressor(compression, opened).map_err(|error| ReadBackError::reading(key, error))?;
     Ok(ArtifactReader {
         key: key.clone(),
         decoder,

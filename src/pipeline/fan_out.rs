@@ -11,6 +11,7 @@ use crossbeam_channel::{Receiver, SendTimeoutError, Sender};
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
 /// How long a full queue may hold up the look whether the run was told to end.
@@ -59,6 +60,11 @@ fn send(queue: &Sender<Message>, message: &Message, cancelled: &dyn Fn() -> bool
             Err(SendTimeoutError::Timeout(back)) => message = back,
         }
     }
+}
+
+/// A thread's result; its panic is ours.
+pub(super) fn joined<T>(handle: ScopedJoinHandle<'_, T>) -> T {
+    handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// Adds up a queue; none when it ended without its end.

@@ -30,7 +30,7 @@ mod tests;
 
 pub use artifact::{ArtifactReader, open_artifact};
 pub use error::{ReadBackError, StoreError};
-pub use object::{sidecar, store_bytes, store_index};
+pub use object::{copy_artifact, copy_object, sidecar, store_bytes, store_index};
 pub use packing::Packing;
 pub use read_back::read_back;
 pub use receipt::Receipt;

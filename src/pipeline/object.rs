@@ -3,12 +3,13 @@
 use super::error::StoreError;
 use super::packing::Packing;
 use super::read_back::read_back;
-use super::store::{Flow, Track, flow};
+use super::receipt::Receipt;
+use super::store::{Flow, Lane, Track, flow};
 use super::tally::Tally;
 use crate::declared::Compression;
 use crate::destinations::Destination;
 use crate::encryption::Sealer;
-use crate::format::{Digest, Key, StoredSize};
+use crate::format::{Digest, Key, ManifestMember, StoredSize};
 use crate::host::Host;
 use std::path::Path;
 
@@ -57,6 +58,43 @@ pub fn store_index(
             Err(error)
         }
     }
+}
+
+/// Copies an artifact from one destination to another as it is stored, and reads it back there.
+pub fn copy_artifact(
+    host: &dyn Host,
+    (from, from_key): (&dyn Destination, &Key),
+    to: &Lane<'_>,
+    member: &ManifestMember,
+) -> Result<Receipt, StoreError> {
+    let plain = member.plain.ok_or_else(|| StoreError::Unproven {
+        reason: format!("`{}` is encrypted, and what it was made of is not known here", member.object),
+    })?;
+    put_copy((from, from_key), (to.target, &to.key))?;
+    let track = Track { packing: &to.packing, target: to.target, key: &to.key };
+    Receipt::prove(host, &track, plain, member.stored, &|| false).inspect_err(|error| {
+        remove_unproven(to.target, &to.key, error);
+    })
+}
+
+/// Copies any other object of a snapshot as it is stored, and reads it back there.
+pub fn copy_object(
+    from: (&dyn Destination, &Key),
+    (to, to_key): (&dyn Destination, &Key),
+    expected: &StoredSize,
+) -> Result<(), StoreError> {
+    put_copy(from, (to, to_key))?;
+    read_back(to, to_key, expected).map_err(StoreError::ReadBack).inspect_err(|error| {
+        remove_unproven(to, to_key, error);
+    })
+}
+
+fn put_copy(
+    (from, from_key): (&dyn Destination, &Key),
+    (to, to_key): (&dyn Destination, &Key),
+) -> Result<(), StoreError> {
+    let mut body = from.get(from_key).map_err(StoreError::Destination)?;
+    to.put_new(to_key, &mut body).map_err(StoreError::Destination)
 }
 
 /// Removes what was stored and did not come back as it was, as far as the destination lets us.

@@ -75,6 +75,25 @@ impl ProvenMember {
         };
         Self { receipt, member }
     }
+
+    /// Joins the receipt of a copy with what the manifest that it was copied under says of the source.
+    pub fn copied(
+        receipt: Receipt,
+        original: &ManifestMember,
+        object: String,
+        index: Option<IndexObject>,
+    ) -> Self {
+        let member = ManifestMember {
+            object,
+            plain: Some(*receipt.plain()),
+            stored: *receipt.stored(),
+            compression: receipt.packing().compression,
+            read_back_at: receipt.read_back_at(),
+            index,
+            ..original.clone()
+        };
+        Self { receipt, member }
+    }
 }
 
 /// Proof that a snapshot was committed: its manifest was written last, and came back as it was. Only [`seal`] makes

@@ -2,9 +2,9 @@
 //!
 //! The source is read once and compressed once for each distinct compression, however many destinations there are.
 
-use super::chunk::{Body, Message, Pool, QUEUE_CHUNKS};
+use super::chunk::{Body, Message, Pool, QUEUE_CHUNKS, fill};
 use super::error::StoreError;
-use super::fan_out::{Stopped, Trunk, digest, pack};
+use super::fan_out::{Stopped, Trunk, digest, joined, pack};
 use super::packing::{Packing, PackingStep};
 use super::receipt::Receipt;
 use crate::declared::{Compression, DestinationName};
@@ -185,11 +185,6 @@ pub(super) fn flow<S: Read, T>(
     Flow { read_bytes, outcome, receipts }
 }
 
-/// A thread's result; its panic is ours.
-fn joined<T>(handle: ScopedJoinHandle<'_, T>) -> T {
-    handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-}
-
 /// Begins to store at one destination what its queue gives.
 fn upload<'scope, 'env>(
     scope: &'scope Scope<'scope, 'env>,
@@ -237,20 +232,6 @@ fn pump<S: Read, T>(
         Ok(()) | Err(Stopped::NobodyLeft) => Ok(proof),
         Err(Stopped::Cancelled) => Err(StoreError::Cancelled),
     }
-}
-
-/// Fills a buffer; less than full only at the end.
-fn fill(stream: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match stream.read(&mut buffer[filled..]) {
-            Ok(0) => break,
-            Ok(length) => filled += length,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
 }
 
 /// Streams may carry their own error through `Read`.

@@ -50,7 +50,8 @@ fn attempt(
     let scratch = Scratch::new(host, &places.state, set, declaration)
         .map_err(|error| could_not_tell(error.diagnostic().sentence()))?;
     if sealed.manifest.is_concealed() {
-        let why = format!("{}; drill it where the key is: `bkp drill {set} --identity FILE`", site.keys.closed());
+        let why =
+            format!("{}; drill it where the key is: `bkp drill {set} --identity FILE`", site.keys.closed());
         return Err((None, Unproven::CouldNotTell(why)));
     }
     let needed: u64 = sealed.manifest.plain_bytes().max().unwrap_or(0);
@@ -104,11 +105,7 @@ pub fn open_member(
         &member.stored,
         member.plain.as_ref(),
     )?;
-    let index = member
-        .index
-        .as_ref()
-        .map(|index| open_index((site, manifest), copy, index))
-        .transpose()?;
+    let index = member.index.as_ref().map(|index| open_index((site, manifest), copy, index)).transpose()?;
     Ok((body, index))
 }
 

@@ -149,12 +149,13 @@ impl Site {
     /// Puts the details of an encrypted snapshot into its manifest, where something here opens them. Details that are not
     /// the bytes that the manifest names are damage; a key that does not fit leaves the manifest as everybody reads it.
     fn reveal(&self, copy: &Copy, manifest: &mut Manifest) -> Result<(), Closed> {
-        let (Some(encryption), Some(opener)) = (&manifest.encryption, self.keys.opener()) else { return Ok(()) };
+        let (Some(encryption), Some(opener)) = (&manifest.encryption, self.keys.opener()) else {
+            return Ok(());
+        };
         let object = &encryption.details.object;
         let key = self.layout.artifact(&copy.stored_as, &copy.id, object);
-        let damaged = |why: String| {
-            Closed::Damaged(Diagnostic::new("details damaged", key.to_string()).why(why))
-        };
+        let damaged =
+            |why: String| Closed::Damaged(Diagnostic::new("details damaged", key.to_string()).why(why));
         let bytes = match small(&*self.target, &key) {
             Ok(bytes) => bytes,
             // That an object is missing is told with the others.
@@ -272,12 +273,10 @@ pub fn sidecars(
 ) -> impl Iterator<Item = (String, Vec<u8>)> + use<'_> {
     let of_manifest = std::iter::once((Layout::MANIFEST, manifest_sha256));
     let of_objects = manifest.objects().map(|(object, stored)| (object, stored.sha256));
-    of_objects
-        .chain(of_manifest)
-        .map(|(name, digest)| {
-            let file_name = name.rsplit('/').next().unwrap_or(name);
-            (format!("{name}{}", Layout::SIDECAR), pipeline::sidecar(file_name, &digest))
-        })
+    of_objects.chain(of_manifest).map(|(name, digest)| {
+        let file_name = name.rsplit('/').next().unwrap_or(name);
+        (format!("{name}{}", Layout::SIDECAR), pipeline::sidecar(file_name, &digest))
+    })
 }
 
 /// Reads a small object whole.

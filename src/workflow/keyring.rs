@@ -37,12 +37,12 @@ impl Keyring {
                 let why = if below.is_empty() { error.to_string() } else { format!("{error}: {below}") };
                 Self::Unusable(Diagnostic::new(NOT_USABLE, what).why(why).fix(error.remedy()))
             }
-            Err(Trouble::Key(error)) => Self::Unusable(
-                Diagnostic::new(NOT_USABLE, what).why(error.to_string()).fix(
+            Err(Trouble::Key(error)) => {
+                Self::Unusable(Diagnostic::new(NOT_USABLE, what).why(error.to_string()).fix(
                     "name the identity whose recipient is declared, or `identity: { elsewhere: REASON }`; \
                      `bkp keys new` makes a new pair",
-                ),
-            ),
+                ))
+            }
         }
     }
 
@@ -76,7 +76,8 @@ impl Keyring {
 
     /// As it is, but opened with an identity that people brought.
     pub fn with_identity(self, host: &dyn Host, file: &Path) -> Result<Self, Diagnostic> {
-        let unusable = |why: String| Diagnostic::new("identity not usable", file.display().to_string()).why(why);
+        let unusable =
+            |why: String| Diagnostic::new("identity not usable", file.display().to_string()).why(why);
         let bytes = host.read(file).map_err(|error| unusable(error.to_string()))?;
         let opener = Opener::from_identity(&bytes).map_err(|error| unusable(error.to_string()))?;
         match self {
@@ -88,7 +89,8 @@ impl Keyring {
             // What is sealed for whom cannot be told without the plan's keys; whether it opens shows at the first object.
             Self::Unusable(_) | Self::Deferred => {
                 let recipients = crate::encryption::recipients_of(&bytes);
-                let sealer = Sealer::for_recipients(&recipients).map_err(|error| unusable(error.to_string()))?;
+                let sealer =
+                    Sealer::for_recipients(&recipients).map_err(|error| unusable(error.to_string()))?;
                 Ok(Self::Both(sealer, opener))
             }
         }
@@ -159,7 +161,8 @@ mod tests {
         let file = folder.path().join("key");
         let (host, name) = (RealHost::new(), "offbox".parse().expect("a name"));
         let (own, stranger) = (new_key(), new_key());
-        let here = |recipient: &str| declared(recipient.to_owned(), Identity::Here(SecretRef::File(file.clone())));
+        let here =
+            |recipient: &str| declared(recipient.to_owned(), Identity::Here(SecretRef::File(file.clone())));
         assert!(Keyring::of(&host, &name, Some(&here(&own.1))).trouble().is_some());
         host.write_atomic(&file, own.0.expose().as_bytes(), 0o600).expect("a file");
         assert!(matches!(Keyring::of(&host, &name, Some(&here(&own.1))), Keyring::Both(..)));

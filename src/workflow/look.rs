@@ -124,8 +124,8 @@ pub fn entries(
     let Some(index) = &member.index else { return Ok(false) };
     let damaged =
         |why: String| Diagnostic::new("list of entries not readable", index.object.clone()).why(why);
-    let mut reader = open_index((site, manifest), copy, index)
-        .map_err(|error| damaged(super::verify::chain(&error)))?;
+    let mut reader =
+        open_index((site, manifest), copy, index).map_err(|error| damaged(super::verify::chain(&error)))?;
     for entry in IndexReader::new(&mut reader) {
         each(entry.map_err(|error| damaged(error.to_string()))?)?;
     }
@@ -179,7 +179,9 @@ pub fn diff(site: &Site, before: &Chosen, after: &Chosen) -> Result<Vec<Differen
     for (name, member) in &new {
         match old.get(name) {
             None => differences.push(whole(name, '+', format!("{} bytes", plain_bytes(member)))),
-            Some(was) if was.plain.is_some() && was.plain.map(|it| it.sha256) == member.plain.map(|it| it.sha256) => {}
+            Some(was)
+                if was.plain.is_some()
+                    && was.plain.map(|it| it.sha256) == member.plain.map(|it| it.sha256) => {}
             Some(was) => differences.extend(diff_member(site, (before, was), (after, member))?),
         }
     }

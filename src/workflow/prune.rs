@@ -98,7 +98,8 @@ pub fn remove_objects(site: &Site, copy: &Copy) -> Result<(), DestinationError> 
     let elsewhere = placed.into_iter().flat_map(|key| [key.with_suffix(Layout::SIDECAR), key]);
     let manifest_and_others = objects.partition_point(|it| !it.key.file_name().starts_with(Layout::PLACED));
     let notes = objects.split_off(manifest_and_others);
-    let keys = objects.into_iter().map(|it| it.key).chain(elsewhere).chain(notes.into_iter().map(|it| it.key));
+    let keys =
+        objects.into_iter().map(|it| it.key).chain(elsewhere).chain(notes.into_iter().map(|it| it.key));
     for key in keys {
         match site.target.delete(&key) {
             Ok(()) | Err(DestinationError::NotFound { .. }) => {}

@@ -6,6 +6,7 @@ use super::look::{Chosen, member};
 use super::verify::{DISPROVEN, chain};
 use super::{WorkflowError, lock};
 use crate::declared::{self, Encryption, NodeName, Plan, SetName};
+use crate::destinations::Access;
 use crate::diagnostic::Diagnostic;
 use crate::format::{Counts, Key, Manifest, ManifestMember, Prefix, decode_name};
 use crate::host::Host;
@@ -200,7 +201,7 @@ impl Bare {
     }
 
     /// Opens the destination that a file describes: one destination's map, as under `destinations:` in a plan file.
-    pub fn open(host: &dyn Host, file: &Path, node: NodeName) -> Result<Self, WorkflowError> {
+    pub fn open(host: &dyn Host, file: &Path, node: NodeName, access: Access) -> Result<Self, WorkflowError> {
         let declaration = declared::load_destination(host, file, &host.user().home).map_err(|errors| {
             let why = errors.diagnostics().iter().map(Diagnostic::sentence).collect::<Vec<_>>().join("; ");
             Diagnostic::new("destination file not usable", file.display().to_string())
@@ -208,7 +209,7 @@ impl Bare {
                 .fix("write one destination's map, such as `{ type: local, path: /mnt/backup }`")
         })?;
         let name = "bare".parse().expect("`bare` is a name");
-        let site = Site::open(host, &name, &declaration, node, crate::destinations::Access::Look);
+        let site = Site::open(host, &name, &declaration, node, access);
         if !site.target.prepared().map_err(|error| unreadable(&error))? {
             return Err(Diagnostic::new("not a destination of bkp's", site.target.location())
                 .why("its marker is missing")

@@ -4,6 +4,7 @@
 //! without saying what happened.
 
 mod arrival;
+mod copying;
 mod members;
 mod placement;
 mod report;

@@ -299,9 +299,9 @@ pub fn conclude(
 fn concealed(record: ProofRecord) -> ProofRecord {
     let result = match record.result {
         Outcome::Proven => Outcome::Proven,
-        Outcome::Disproven { .. } => Outcome::Disproven {
-            reason: "the reason is in the journal of the host that looked".to_owned(),
-        },
+        Outcome::Disproven { .. } => {
+            Outcome::Disproven { reason: "the reason is in the journal of the host that looked".to_owned() }
+        }
     };
     ProofRecord { result, counts: BTreeMap::new(), limits: Vec::new(), ..record }
 }

@@ -26,7 +26,8 @@ fn sealed_lane<'a>(
 fn read(place: &MemoryDestination, lane: &Lane<'_>, stored: &Stored, opener: Option<&Opener>) -> Vec<u8> {
     let receipt = stored.receipts[&lane.destination].as_ref().expect("a sound place");
     let packed = (lane.packing.compression, opener);
-    let mut reader = open_artifact(place, &lane.key, packed, receipt.stored(), Some(receipt.plain())).expect("opened");
+    let mut reader =
+        open_artifact(place, &lane.key, packed, receipt.stored(), Some(receipt.plain())).expect("opened");
     let mut plain = Vec::new();
     reader.read_to_end(&mut plain).expect("a whole stream");
     reader.finish().expect("as it was made");

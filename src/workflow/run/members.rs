@@ -1,31 +1,48 @@
 //! One member after the other: read once, stored everywhere, and what each destination has to show for it.
 
+use super::copying::{self, Filled};
 use super::placement::{Placement, placement};
 use super::report::MemberReport;
-use super::session::Session;
+use super::session::{Party, Session};
 use crate::declared::DestinationName;
+use crate::destinations::DestinationError;
 use crate::diagnostic::{Diagnostic, causes};
 use crate::format::{Counts, IndexObject};
-use crate::pipeline::{self, Lane, ProvenMember, Receipt, StoreError};
+use crate::pipeline::{self, Lane, ProvenMember, ReadBackError, Receipt, StoreError};
 use crate::sources::{Complete, Desk, Member};
 use crate::workflow::WorkflowError;
 use crate::workflow::event::Event;
 use crate::workflow::history::Site;
 use crate::workflow::signal;
 use jiff::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What the members of a run left at each destination.
 pub struct Harvest {
     proven: BTreeMap<DestinationName, Result<Vec<ProvenMember>, Box<Diagnostic>>>,
+    /// Destinations that failed for a reason that may be over already.
+    pub passing: BTreeSet<DestinationName>,
     /// Bytes read from the source.
     pub read_bytes: u64,
+}
+
+/// Whether an error may be over already: a connection that was cut, and not a place that is full or forbidden.
+fn passing(error: &StoreError) -> bool {
+    matches!(
+        error,
+        StoreError::Destination(DestinationError::Io { .. })
+            | StoreError::ReadBack(ReadBackError::Unreadable { .. })
+    )
 }
 
 impl Harvest {
     /// Nothing yet, at these destinations.
     pub fn new(destinations: impl Iterator<Item = DestinationName>) -> Self {
-        Self { proven: destinations.map(|name| (name, Ok(Vec::new()))).collect(), read_bytes: 0 }
+        Self {
+            proven: destinations.map(|name| (name, Ok(Vec::new()))).collect(),
+            passing: BTreeSet::new(),
+            read_bytes: 0,
+        }
     }
 
     /// The members of a destination that has all of them; the reason where it has not.
@@ -33,15 +50,23 @@ impl Harvest {
         self.proven.remove(destination).unwrap_or_else(|| Ok(Vec::new()))
     }
 
-    fn still_in(&self, destination: &DestinationName) -> bool {
+    /// Whether a destination takes part.
+    pub fn still_in(&self, destination: &DestinationName) -> bool {
         matches!(self.proven.get(destination), Some(Ok(_)))
     }
 
-    fn drop_out(&mut self, destination: &DestinationName, diagnostic: Diagnostic) {
+    /// A destination takes part no more.
+    pub fn drop_out(&mut self, destination: &DestinationName, diagnostic: Diagnostic) {
         self.proven.insert(destination.clone(), Err(Box::new(diagnostic)));
     }
 
-    fn add(&mut self, destination: &DestinationName, member: ProvenMember) {
+    /// A destination that failed takes part again, with nothing yet.
+    pub fn try_again(&mut self, destination: &DestinationName) {
+        self.proven.insert(destination.clone(), Ok(Vec::new()));
+    }
+
+    /// Adds a member that is proven at a destination.
+    pub fn add(&mut self, destination: &DestinationName, member: ProvenMember) {
         if let Some(Ok(members)) = self.proven.get_mut(destination) {
             members.push(member);
         }
@@ -147,7 +172,8 @@ fn placements<'a>(
     (member, number): (&Member, usize),
     harvest: &mut Harvest,
 ) -> Vec<(&'a Site, Placement)> {
-    let parties = session.parties().iter().map(|party| &party.site);
+    let by_source = |party: &&Party| copying::filled(session, party) == Filled::BySource;
+    let parties = session.parties().iter().filter(by_source).map(|party| &party.site);
     let sites: Vec<&Site> = parties.filter(|site| harvest.still_in(&site.name)).collect();
     let mut placed = Vec::with_capacity(sites.len());
     for site in sites {
@@ -159,14 +185,11 @@ fn placements<'a>(
     placed
 }
 
-fn drop_out(
-    session: &Session<'_>,
-    site: &Site,
-    member: &Member,
-    error: &StoreError,
-    harvest: &mut Harvest,
-) {
+fn drop_out(session: &Session<'_>, site: &Site, member: &Member, error: &StoreError, harvest: &mut Harvest) {
     let diagnostic = not_stored(site, member, error);
+    if passing(error) {
+        harvest.passing.insert(site.name.clone());
+    }
     (session.listener())(Event::Trouble(diagnostic.clone()));
     harvest.drop_out(&site.name, diagnostic);
 }

@@ -61,7 +61,13 @@ pub(super) fn placement(
 }
 
 /// A template with everything put in.
-fn filled(template: &LayoutTemplate, layout: &Layout, set: &str, member: &str, snapshot: SnapshotId) -> String {
+fn filled(
+    template: &LayoutTemplate,
+    layout: &Layout,
+    set: &str,
+    member: &str,
+    snapshot: SnapshotId,
+) -> String {
     let at = snapshot.started_at();
     let piece = |piece: &Piece| match piece {
         Piece::Text(text) => text.clone(),
@@ -95,7 +101,8 @@ fn free_name(site: &Site, path: &str, snapshot: SnapshotId) -> Result<String, St
 /// `sqlite/2026-11-20/app.db.gz` with a number: `sqlite/2026-11-20/app-000042.db.gz`.
 fn numbered(path: &str, number: &str) -> String {
     let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
-    let (stem, ending) = name.split_once('.').map_or((name, String::new()), |(stem, it)| (stem, format!(".{it}")));
+    let (stem, ending) =
+        name.split_once('.').map_or((name, String::new()), |(stem, it)| (stem, format!(".{it}")));
     format!("{folder}/{stem}-{number}{ending}")
 }
 
@@ -114,7 +121,13 @@ mod tests {
         let template = LayoutTemplate::try_from("sqlite/{date}/{set}.db.gz".to_owned()).expect("a template");
         let snapshot: SnapshotId = "20261120T030000Z-000042".parse().expect("an id");
         let layout = Layout::new("mini".parse().expect("a name"));
-        assert_eq!(filled(&template, &layout, "ledger", "ledger", snapshot), "sqlite/2026-11-20/ledger.db.gz");
-        assert_eq!(numbered("sqlite/2026-11-20/ledger.db.gz", "000042"), "sqlite/2026-11-20/ledger-000042.db.gz");
+        assert_eq!(
+            filled(&template, &layout, "ledger", "ledger", snapshot),
+            "sqlite/2026-11-20/ledger.db.gz"
+        );
+        assert_eq!(
+            numbered("sqlite/2026-11-20/ledger.db.gz", "000042"),
+            "sqlite/2026-11-20/ledger-000042.db.gz"
+        );
     }
 }

@@ -5,7 +5,7 @@ use super::error::ReadBackError;
 use super::tally::Tally;
 use crate::declared::Compression;
 use crate::destinations::Destination;
-use crate::encryption::Opener;
+use crate::encryption::{EncryptionError, Opener};
 use crate::format::{Key, StoredSize};
 use crate::host::pulse;
 use std::io::{self, Read};
@@ -71,13 +71,10 @@ pub fn open_artifact(
     let tap = Tap(Arc::new(Mutex::new(Stored { body, tally: Tally::default(), failure: None })));
     let opened: Box<dyn Read + Send> = match opener {
         None => Box::new(tap.clone()),
-        Some(opener) => Box::new(opener.open(tap.clone()).map_err(|error| {
-            // Bytes that the destination did not give are not the wrong key's.
-            match tap.stored().failure.take() {
-                Some(failure) => ReadBackError::reading(key, failure),
-                None => ReadBackError::NotOpened { key: key.clone(), error },
-            }
-        })?),
+        Some(opener) => match opener.open(tap.clone()) {
+            Ok(opened) => Box::new(opened),
+            Err(error) => return Err(not_opened(key, tap, stored, error)),
+        },
     };
     let decoder = decompressor(compression, opened).map_err(|error| ReadBackError::reading(key, error))?;
     Ok(ArtifactReader {
@@ -89,6 +86,22 @@ pub fn open_artifact(
         expected_plain: plain.copied(),
         damage: None,
     })
+}
+
+/// Why nothing was opened: bytes that the destination did not give, or that are not those that were made, are not the
+/// fault of the key.
+fn not_opened(key: &Key, mut tap: Tap, expected: &StoredSize, error: EncryptionError) -> ReadBackError {
+    // An error is kept in the tap.
+    let _judged_below = io::copy(&mut tap, &mut io::sink());
+    let mut stored = tap.stored();
+    if let Some(failure) = stored.failure.take() {
+        return ReadBackError::reading(key, failure);
+    }
+    let found = std::mem::take(&mut stored.tally).size();
+    if found == *expected {
+        return ReadBackError::NotOpened { key: key.clone(), error };
+    }
+    ReadBackError::differs(key, "the stored bytes", expected, &found)
 }
 
 impl Read for ArtifactReader {

@@ -50,9 +50,8 @@ fn attempt(
     let scratch = Scratch::new(host, &places.state, set, declaration)
         .map_err(|error| could_not_tell(error.diagnostic().sentence()))?;
     if sealed.manifest.is_concealed() {
-        let why =
-            format!("{}; drill it where the key is: `bkp drill {set} --identity FILE`", site.keys.closed());
-        return Err((None, Unproven::CouldNotTell(why)));
+        let unproven = concealed(site, copy, set, &sealed);
+        return Err((Some(sealed), unproven));
     }
     let needed: u64 = sealed.manifest.plain_bytes().max().unwrap_or(0);
     if let Ok(space) = host.space(scratch.path())
@@ -84,6 +83,23 @@ fn attempt(
         let _kept = host.remove_dir_all(&folder);
     }
     Ok((sealed, Shown { counts, limits: drill.limits() }))
+}
+
+/// Why a snapshot whose details were not opened is not drilled: they are not the bytes that were made, or the key is not
+/// here.
+fn concealed(site: &Site, copy: &Copy, set: &SetName, sealed: &SealedFacts) -> Unproven {
+    if let (Some(encryption), Some(_)) = (&sealed.manifest.encryption, site.keys.opener()) {
+        let details = &encryption.details;
+        let key = site.layout.artifact(&copy.stored_as, &copy.id, &details.object);
+        return match pipeline::read_back(&*site.target, &key, &details.stored) {
+            Err(error) => unproven(&error),
+            Ok(()) => Unproven::CouldNotTell(format!(
+                "`{key}` is as it was made, and the key here does not open it"
+            )),
+        };
+    }
+    let why = site.keys.closed();
+    Unproven::CouldNotTell(format!("{why}; drill it where the key is: `bkp drill {set} --identity FILE`"))
 }
 
 /// What opens the artifacts of a snapshot; none where they are not encrypted.

@@ -37,12 +37,6 @@ pub struct Copy {
     pub stored_as: SetName,
 }
 
-/// Why details were not put into a manifest.
-enum Closed {
-    Damaged(Diagnostic),
-    Destination(DestinationError),
-}
-
 /// Snapshots before the newest complete one that are looked into, at most, for the last drill.
 const LOOK_BACK_MAX: usize = 50;
 
@@ -125,17 +119,7 @@ impl Site {
                 Diagnostic::from_error("manifest damaged", &error).why(key.to_string()),
             ),
             Some((manifest_sha256, Ok(mut manifest))) => {
-                match self.reveal(copy, &mut manifest) {
-                    Ok(()) => {}
-                    Err(Closed::Damaged(diagnostic)) => {
-                        return Ok(SnapshotFacts {
-                            id: copy.id,
-                            stored_as: copy.stored_as.clone(),
-                            state: SnapshotState::Damaged(diagnostic),
-                        });
-                    }
-                    Err(Closed::Destination(error)) => return Err(error),
-                }
+                self.reveal(copy, &mut manifest)?;
                 let (objects, proofs) = match depth {
                     Depth::Manifest => (ObjectsState::NotListed, Vec::new()),
                     Depth::Objects => self.objects(copy, &manifest, manifest_sha256)?,
@@ -146,28 +130,28 @@ impl Site {
         Ok(SnapshotFacts { id: copy.id, stored_as: copy.stored_as.clone(), state })
     }
 
-    /// Puts the details of an encrypted snapshot into its manifest, where something here opens them. Details that are not
-    /// the bytes that the manifest names are damage; a key that does not fit leaves the manifest as everybody reads it.
-    fn reveal(&self, copy: &Copy, manifest: &mut Manifest) -> Result<(), Closed> {
+    /// Puts the details of an encrypted snapshot into its manifest, where something here opens them. Details that are missing,
+    /// damaged or another key's leave the manifest as everybody reads it: what is wrong with them shows when they are
+    /// proven like any other object.
+    fn reveal(&self, copy: &Copy, manifest: &mut Manifest) -> Result<(), DestinationError> {
         let (Some(encryption), Some(opener)) = (&manifest.encryption, self.keys.opener()) else {
             return Ok(());
         };
-        let object = &encryption.details.object;
-        let key = self.layout.artifact(&copy.stored_as, &copy.id, object);
-        let damaged =
-            |why: String| Closed::Damaged(Diagnostic::new("details damaged", key.to_string()).why(why));
+        let key = self.layout.artifact(&copy.stored_as, &copy.id, &encryption.details.object);
         let bytes = match small(&*self.target, &key) {
             Ok(bytes) => bytes,
-            // That an object is missing is told with the others.
             Err(DestinationError::NotFound { .. }) => return Ok(()),
-            Err(error) => return Err(Closed::Destination(error)),
+            Err(error) => return Err(error),
         };
-        if Digest::of(&bytes) != encryption.details.stored.sha256 {
-            return Err(damaged("its digest is not the one in the manifest".to_owned()));
+        let whole = Digest::of(&bytes) == encryption.details.stored.sha256;
+        let plain = whole.then(|| opener.open_bytes(&bytes).ok()).flatten();
+        if let Some(details) = plain.and_then(|plain| Details::parse(&plain).ok()) {
+            let mut revealed = manifest.clone();
+            if details.put_into(&mut revealed).is_ok() {
+                *manifest = revealed;
+            }
         }
-        let Ok(plain) = opener.open_bytes(&bytes) else { return Ok(()) };
-        let details = Details::parse(&plain).map_err(|error| damaged(error.to_string()))?;
-        details.put_into(manifest).map_err(|error| damaged(error.to_string()))
+        Ok(())
     }
 
     fn objects(

@@ -8,6 +8,7 @@
     reason = "the program is run, and its documentation read, from outside"
 )]
 
+use bkp::declared::{KeyForm, Protocol};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -422,7 +423,13 @@ fn format_page_describes_every_field_that_is_written() {
         ("Proofs", "src/format/proof.rs", vec!["ProofRecord", "Outcome"]),
         ("Index", "src/format/index.rs", vec!["Line", "Head", "DeviceNumber", "EntryKind"]),
         ("Journal", "src/observed/journal.rs", vec!["JournalEntry", "JournalEvent", "RunOutcome"]),
-        ("Destination's marker", "src/destinations/local.rs", vec!["Marker"]),
+        ("Destination's marker", "src/destinations/marker.rs", vec!["Marker"]),
+        (
+            "Encrypted destinations",
+            "src/format/details.rs",
+            vec!["ManifestEncryption", "Details", "MemberDetails"],
+        ),
+        ("Objects in parts", "src/destinations/service/parts.rs", vec!["PartList"]),
         ("Installed plan", "src/observed/facts.rs", vec!["PlanOrigin"]),
         ("Installed plan", "src/workflow/installed.rs", vec!["Header"]),
     ];
@@ -438,6 +445,47 @@ fn format_page_describes_every_field_that_is_written() {
                 "docs/FORMAT.md, {section}: `{name}` of {wanted} is missing"
             );
         }
+    }
+}
+
+/// The keys of every protocol, as docs/DESTINATIONS.md has them.
+fn keys_of_protocols() -> String {
+    let mut text = String::new();
+    for protocol in Protocol::ALL {
+        text += &format!(
+            "### `type: {}`\n\n{}\n\n| key | what it is |\n|---|---|\n",
+            protocol.word(),
+            protocol.title()
+        );
+        for key in protocol.keys() {
+            let name = if key.required { format!("**`{}`**", key.name) } else { format!("`{}`", key.name) };
+            let secret = if key.form == KeyForm::Secret { "A secret. " } else { "" };
+            text += &format!("| {name} | {secret}{} |\n", key.help);
+        }
+        text.push('\n');
+    }
+    format!("Keys in bold must be there.\n\n{}", text.trim_end())
+}
+
+#[test]
+fn destinations_page_has_the_keys_of_every_protocol() {
+    let page = read("docs/DESTINATIONS.md");
+    let (head, rest) = page.split_once("<!-- keys -->\n").expect("a mark");
+    let (_, tail) = rest.split_once("<!-- /keys -->").expect("a second mark");
+    let wanted = format!("{head}<!-- keys -->\n{}\n<!-- /keys -->{tail}", keys_of_protocols());
+    if std::env::var_os("UPDATE_EXPECTED").is_some() {
+        std::fs::write(root().join("docs/DESTINATIONS.md"), &wanted).expect("docs/DESTINATIONS.md");
+    }
+    assert!(
+        wanted == read("docs/DESTINATIONS.md"),
+        "the keys have changed: `UPDATE_EXPECTED=1 cargo test --test docs` writes docs/DESTINATIONS.md anew"
+    );
+    // What was proven against what is said of each.
+    for word in Protocol::ALL.map(Protocol::word) {
+        assert!(
+            page.lines().any(|line| line.starts_with('|') && line.contains(&format!("`{word}`"))),
+            "{word}"
+        );
     }
 }
 

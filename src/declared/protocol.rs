@@ -16,11 +16,11 @@ pub enum Protocol {
     Azblob,
     /// Backblaze B2, by its own interface.
     B2,
-    /// WebDAV, Nextcloud's and ownCloud's among them.
+    /// `WebDAV`, Nextcloud's and ownCloud's among them.
     Webdav,
     /// FTP and FTPS.
     Ftp,
-    /// OpenStack Swift.
+    /// `OpenStack` Swift.
     Swift,
     /// Alibaba Cloud Object Storage Service.
     Oss,

@@ -18,6 +18,11 @@ pub(crate) trait Bed: Sized {
     fn open(&self, access: Access) -> Box<dyn Destination>;
     /// Leaves in a folder what an upload leaves that was killed half-way.
     fn leave_killed_upload(&self, folder: &Prefix);
+    /// Whether a folder with nothing else in it is seen then. Object stores show neither; their own tests say what becomes
+    /// of it.
+    fn killed_upload_shows(&self) -> bool {
+        true
+    }
 }
 
 macro_rules! conformance_suite {
@@ -233,7 +238,9 @@ pub(crate) fn sweep_removes_what_killed_uploads_left_and_nothing_else<B: Bed>() 
     bed.leave_killed_upload(&below);
     destination.sweep(&snapshot()).expect("a sweep");
     assert_eq!(destination.folders(&snapshot()).expect("a list"), Vec::<String>::new());
-    assert_eq!(destination.folders(&Prefix::root()).expect("a list"), ["%48ost.example", "elsewhere"]);
+    let mut folders = vec!["%48ost.example"];
+    folders.extend(bed.killed_upload_shows().then_some("elsewhere"));
+    assert_eq!(destination.folders(&Prefix::root()).expect("a list"), folders);
     destination.sweep(&Prefix::root()).expect("a sweep");
     assert_eq!(destination.folders(&Prefix::root()).expect("a list"), ["%48ost.example"]);
     assert_eq!(get(&*destination, &key("a")), b"1");

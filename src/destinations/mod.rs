@@ -11,6 +11,9 @@ mod marker;
 pub(crate) mod memory;
 mod remote;
 mod runtime;
+#[cfg(test)]
+#[path = "../../tests/servers/mod.rs"]
+pub(crate) mod servers;
 mod service;
 mod unopened;
 
@@ -20,6 +23,7 @@ use crate::declared::{
 };
 use crate::format::{Key, Prefix};
 use crate::host::{Host, Space};
+use crate::observed::StorageRules;
 use crate::secrets::{Secret, SecretError, resolve};
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -220,6 +224,11 @@ pub trait Destination: Send + Sync {
         Ok(None)
     }
 
+    /// What the destination does to objects by itself, as far as it shows: needs no marker, changes nothing.
+    fn rules(&self) -> Result<StorageRules, DestinationError> {
+        Ok(StorageRules::not_shown("a folder has no rules of its own"))
+    }
+
     /// Device number, where the destination is a file system of this host.
     fn device(&self) -> Option<u64>;
 
@@ -291,7 +300,7 @@ impl From<SecretError> for Unopenable {
     fn from(error: SecretError) -> Self {
         let causes = crate::diagnostic::causes(&error);
         let reason = if causes.is_empty() { error.to_string() } else { format!("{error}: {causes}") };
-        Self { reason, remedy: error.remedy().to_owned() }
+        Self { reason, remedy: error.remedy() }
     }
 }
 

@@ -9,6 +9,7 @@ mod foreign;
 mod job;
 mod journal;
 mod source;
+mod storage_rules;
 
 pub use destination::{DestinationFacts, ObjectsState, SealedFacts, SnapshotFacts, SnapshotState};
 pub use fact::{Fact, Observed};
@@ -22,3 +23,4 @@ pub use job::{
 };
 pub use journal::{JournalEntry, JournalEvent, JournalFacts, RunOutcome};
 pub use source::{DoorFacts, Found, MemberFacts, RequirementFacts, SourceFacts};
+pub use storage_rules::{LockMode, ObjectLock, RuleStart, Shown, StorageAction, StorageRule, StorageRules};

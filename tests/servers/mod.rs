@@ -3,9 +3,15 @@
 #![allow(dead_code, reason = "each test takes the servers that it needs")]
 #![allow(clippy::disallowed_methods, reason = "servers are processes and files of the tests' own")]
 
+mod azurite;
+mod front;
 mod proxy;
+mod s3;
 
+pub use azurite::Azurite;
+pub use front::{Front, Request, answer};
 pub use proxy::{Proxy, Rule};
+pub use s3::S3;
 
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -13,7 +19,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Longest that a server may take to answer.
-const READY_MAX: Duration = Duration::from_secs(60);
+const READY_MAX: Duration = Duration::from_mins(1);
 
 /// A port that was free a moment ago.
 pub fn free_port() -> u16 {
@@ -23,13 +29,25 @@ pub fn free_port() -> u16 {
 
 /// Where `tests/servers/install` put what has no Debian package.
 pub fn installed() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("target"),
-        PathBuf::from,
-    );
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target"), PathBuf::from);
     let folder = target.join("servers");
     assert!(folder.is_dir(), "{} is not there: run tests/servers/install", folder.display());
     folder
+}
+
+/// One request; status and body, whatever the status.
+fn ask(url: &str, method: &str, headers: &[(&str, &str)], body: &str) -> (u16, String) {
+    let agent: ureq::Agent =
+        ureq::Agent::config_builder().http_status_as_error(false).proxy(None).build().into();
+    let mut request = ureq::http::Request::builder().method(method).uri(url);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let answer = agent.run(request.body(body.to_owned()).expect("a request"));
+    let mut answer = answer.unwrap_or_else(|error| panic!("{method} {url}: {error}"));
+    let text = answer.body_mut().read_to_string().expect("text");
+    (answer.status().as_u16(), text)
 }
 
 /// A server process.

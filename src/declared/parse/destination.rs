@@ -241,7 +241,7 @@ impl Decoder<'_> {
         };
         let endpoint = fields.has("endpoint");
         for key in needed {
-            if !fields.has(key) && !(endpoint && *key != "region") {
+            if !(fields.has(key) || endpoint && *key != "region") {
                 let what = format!("this provider's address needs `{key}`");
                 self.note(Fault::Missing, what, fields.place, format!("add `{key}`"));
             }

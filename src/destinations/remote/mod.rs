@@ -8,6 +8,7 @@ use super::marker::{MARKER, Marker};
 use super::{Access, Capabilities, Destination, DestinationError, Object, key_parts, prefix_parts};
 use crate::format::{Key, Prefix};
 use crate::host::Space;
+use crate::observed::StorageRules;
 use std::io::{self, Read};
 use std::sync::OnceLock;
 use store::{Fault, Found, Store};
@@ -105,7 +106,9 @@ impl RemoteDestination {
 
 impl Destination for RemoteDestination {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { put_without_replacing: self.store.puts_without_replacing(), space: false }
+        // What could not be asked is not promised.
+        let honoured = self.marker().is_ok_and(|marker| marker.is_none_or(|it| !it.replaces()));
+        Capabilities { put_without_replacing: self.store.puts_without_replacing() && honoured, space: false }
     }
 
     fn prepared(&self) -> Result<bool, DestinationError> {
@@ -126,9 +129,19 @@ impl Destination for RemoteDestination {
             let error = io::Error::new(io::ErrorKind::DirectoryNotEmpty, text);
             return Err(DestinationError::Io { object: location, during: "preparing it", error });
         }
-        let bytes = Marker::new().render();
-        match self.store.put(MARKER, &mut bytes.as_slice()) {
+        let mut marker = Marker::new();
+        match self.store.put(MARKER, &mut marker.render().as_slice()) {
+            Ok(()) => {}
             // Another process prepared it at the same time.
+            Err(Fault::Taken) => return Ok(()),
+            Err(fault) => return Err(at(&location)(fault)),
+        }
+        if !self.store.puts_without_replacing() {
+            return Ok(());
+        }
+        // Some servers take the condition and do not honour it. Where this put succeeds, what it says is true.
+        marker.note_that_it_was_replaced();
+        match self.store.put(MARKER, &mut marker.render().as_slice()) {
             Ok(()) | Err(Fault::Taken) => Ok(()),
             Err(fault) => Err(at(&location)(fault)),
         }
@@ -216,6 +229,10 @@ impl Destination for RemoteDestination {
 
     fn clock(&self) -> Result<Option<jiff::Timestamp>, DestinationError> {
         self.store.clock().map_err(at(&self.location()))
+    }
+
+    fn rules(&self) -> Result<StorageRules, DestinationError> {
+        self.store.rules().map_err(at(&self.location()))
     }
 
     fn device(&self) -> Option<u64> {

@@ -2,6 +2,7 @@
 //! for all of them in [`super::RemoteDestination`].
 
 use crate::host::Space;
+use crate::observed::StorageRules;
 use std::io::{self, Read};
 
 /// An object of a store, by its path below the root.
@@ -87,4 +88,9 @@ pub(in crate::destinations) trait Store: Send + Sync {
 
     /// What the server says that the time is, where it does.
     fn clock(&self) -> Result<Option<jiff::Timestamp>, Fault>;
+
+    /// What the service does to objects by itself, as far as it shows.
+    fn rules(&self) -> Result<StorageRules, Fault> {
+        Ok(StorageRules::not_shown("this protocol has no question for it"))
+    }
 }

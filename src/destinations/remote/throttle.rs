@@ -35,7 +35,8 @@ impl Throttle {
 
     fn pay(&self, bytes: usize) {
         let Some(bucket) = &self.0 else { return };
-        let cost = Duration::from_secs_f64(bytes as f64 / bucket.bytes_per_second as f64);
+        let nanoseconds = bytes as u128 * 1_000_000_000 / u128::from(bucket.bytes_per_second.max(1));
+        let cost = Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX));
         let until = {
             let mut paid = bucket.paid_until.lock().unwrap_or_else(PoisonError::into_inner);
             // What was not used in the past is not saved up.

@@ -7,7 +7,7 @@ use super::super::remote::store::Fault;
 use opendal::{Error, ErrorKind};
 use std::io;
 
-/// S3: `InvalidObjectState` (GetObject). Azure: `BlobArchived` (Blob service error codes).
+/// S3: `InvalidObjectState` (`GetObject`). Azure: `BlobArchived` (Blob service error codes).
 const ARCHIVED: [&str; 3] = ["InvalidObjectState", "BlobArchived", "BlobBeingRehydrated"];
 /// S3: `RequestTimeTooSkewed`. Azure answers `AuthenticationFailed` and says why in its detail.
 const CLOCK: [&str; 4] = [
@@ -82,9 +82,23 @@ pub(super) fn fault(during: &'static str) -> impl Fn(Error) -> Fault {
     }
 }
 
-/// Everything that an error and its causes say.
+/// Whether a refusal came without a word, as answers to HEAD do.
+pub(super) fn is_wordless(error: &Error) -> bool {
+    error.kind() != ErrorKind::NotFound && error.message().trim().is_empty()
+}
+
+/// What the service said and what the causes are: without addresses, headers and the object's own name, in which any word
+/// may stand.
 fn said(error: &Error) -> String {
-    let mut said = error.to_string();
+    let message = error.message();
+    let mut said = match (field(message, "code"), field(message, "message")) {
+        (Some(code), text) => format!("{code}: {}", text.unwrap_or_default()),
+        (None, _) => message.to_owned(),
+    };
+    if let Some(status) = status(error) {
+        said.push_str("; status: ");
+        said.push_str(&status);
+    }
     let mut cause = std::error::Error::source(error);
     while let Some(source) = cause {
         said.push_str(": ");
@@ -94,9 +108,36 @@ fn said(error: &Error) -> String {
     said
 }
 
-/// One line for people: the library's message with the innermost cause, without addresses and headers.
-fn brief(error: &Error) -> String {
-    let mut text = error.message().replace('\n', " ");
+/// A field of the service's error as the library shows it: `Error { code: "NoSuchBucket", message: "...", ...`.
+fn field<'a>(message: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = message.split_once(&format!(" {name}: \""))?;
+    let mut escaped = false;
+    let end = rest.char_indices().find(|(_, it)| {
+        let ends = *it == '"' && !escaped;
+        escaped = *it == '\\' && !escaped;
+        ends
+    });
+    end.map(|(end, _)| &rest[..end])
+}
+
+/// The answer's status, which the library keeps in its context only.
+fn status(error: &Error) -> Option<String> {
+    let text = error.to_string();
+    let (_, rest) = text.split_once("response: Parts { status: ")?;
+    Some(rest.chars().take_while(char::is_ascii_digit).collect())
+}
+
+/// One line for people: what the service said with the innermost cause, without addresses and headers.
+pub(super) fn brief(error: &Error) -> String {
+    let message = error.message();
+    let mut text = match (field(message, "code"), field(message, "message")) {
+        (Some(code), None | Some("")) => code.to_owned(),
+        (Some(code), Some(why)) => format!("{code}: {}", why.split("\\n").next().unwrap_or_default()),
+        (None, _) => message.replace('\n', " "),
+    };
+    if text.trim().is_empty() {
+        text = format!("the answer was {}", status(error).unwrap_or_else(|| "empty".to_owned()));
+    }
     if text.len() > 300 {
         let end = (0..=300).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
         text.truncate(end);
@@ -109,5 +150,20 @@ fn brief(error: &Error) -> String {
     match innermost {
         Some(cause) => format!("{text}: {cause}"),
         None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn word_in_a_name_is_no_word_of_the_services() {
+        let message =
+            r#"S3Error { code: "SlowDown", message: "Say \"please\"", resource: "/box/QuotaExceeded" }"#;
+        let error = Error::new(ErrorKind::Unexpected, message).with_context("path", "BlobArchived");
+        assert_eq!(brief(&error), r#"SlowDown: Say \"please\""#);
+        let fault = fault("storing it")(error);
+        assert!(matches!(fault, Fault::Other { .. }), "{fault:?}");
     }
 }

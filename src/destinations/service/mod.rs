@@ -1,12 +1,16 @@
-//! Services behind HTTP, by the storage library: object stores, WebDAV and drives.
+//! Services behind HTTP, by the storage library: object stores, `WebDAV` and drives.
 //!
 //! What they differ in is asked of the library's own table of capabilities: whether a put may be conditional, whether an
 //! object can be written in pieces, whether there are renames.
 
+mod bucket;
+mod bucket_answers;
 mod fault;
 mod operator;
 mod parts;
 mod store;
+#[cfg(test)]
+mod tests;
 mod transport;
 
 use super::remote::store::Store;
@@ -18,6 +22,7 @@ use store::ServiceStore;
 pub(super) fn open(remote: &RemoteDeclaration, secrets: &Secrets) -> Result<Box<dyn Store>, Unopenable> {
     let unopenable = |reason: String| Unopenable { reason, remedy: "mend the destination's keys".to_owned() };
     let (transport, answers) = transport::transport(&remote.transport).map_err(unopenable)?;
-    let operator = operator::operator(remote, secrets, transport).map_err(unopenable)?;
-    Ok(Box::new(ServiceStore::new(operator, operator::location(remote), answers)))
+    let operator = operator::operator(remote, secrets, transport.clone()).map_err(unopenable)?;
+    let store = ServiceStore::new(operator, operator::location(remote), answers);
+    Ok(Box::new(store.with_bucket(operator::bucket(remote, secrets, transport))))
 }

@@ -1,10 +1,11 @@
 //! From a declaration to the storage library's operator.
 
 use super::super::Secrets;
+use super::bucket::{Bucket, BucketPlace};
 use crate::declared::{Protocol, RemoteDeclaration};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use opendal::layers::{RetryLayer, TimeoutLayer};
+use opendal::layers::RetryLayer;
 use opendal::services;
 use opendal::{HttpTransporter, OperationContext, Operator};
 use std::time::Duration;
@@ -27,18 +28,17 @@ macro_rules! drive {
     }};
 }
 
-/// Builds the operator. Errors are texts for people, and hold no secret.
+/// Builds the operator. Errors are texts for people, and hold no secret. What takes too long is the transport's to say: a
+/// limit to operations would cut off large pieces on slow lines.
 pub(super) fn operator(
     remote: &RemoteDeclaration,
     secrets: &Secrets,
     transport: HttpTransporter,
 ) -> Result<Operator, String> {
-    let timeout = Duration::from_secs(remote.transport.timeout().seconds());
     let retries = usize::try_from(remote.transport.retries()).unwrap_or(usize::MAX);
     let operator = service(remote, secrets)?;
     Ok(operator
         .with_context(OperationContext::new().with_http_transport(transport))
-        .layer(TimeoutLayer::new().with_timeout(timeout).with_io_timeout(timeout))
         .layer(RetryLayer::new().with_max_times(retries).with_max_delay(REST_MAX).with_jitter()))
 }
 
@@ -79,61 +79,41 @@ fn s3_place(remote: &RemoteDeclaration) -> (String, String) {
     (endpoint, if region.is_empty() { default_region.to_owned() } else { region.to_owned() })
 }
 
+/// A secret in full, as the library wants it; a line break at a file's end is none of it.
+fn text(secrets: &Secrets, key: &str) -> String {
+    let line = secrets.get(key).map(|it| String::from_utf8_lossy(it.line()).trim().to_owned());
+    line.unwrap_or_default()
+}
+
+/// The bucket asked directly, where the protocol is S3.
+pub(super) fn bucket(
+    remote: &RemoteDeclaration,
+    secrets: &Secrets,
+    transport: HttpTransporter,
+) -> Option<Bucket> {
+    if remote.protocol != Protocol::S3 {
+        return None;
+    }
+    let (endpoint, region) = s3_place(remote);
+    let token = text(secrets, "session_token");
+    let place = BucketPlace {
+        endpoint: &endpoint,
+        region: &region,
+        access_key_id: &text(secrets, "access_key_id"),
+        secret_access_key: &text(secrets, "secret_access_key"),
+        session_token: Some(token.as_str()).filter(|it| !it.is_empty()),
+    };
+    Some(Bucket::new(remote, &place, transport))
+}
+
 fn service(remote: &RemoteDeclaration, secrets: &Secrets) -> Result<Operator, String> {
     let setting = |key: &str| remote.setting(key);
-    // The secret in full, as the library wants it; a line break at a file's end is none of it.
-    let secret = |key: &str| {
-        let line = secrets.get(key).map(|it| String::from_utf8_lossy(it.line()).trim().to_owned());
-        line.unwrap_or_default()
-    };
+    let secret = |key: &str| text(secrets, key);
     let root = format!("/{}", setting("path").trim_start_matches('/'));
     let built = match remote.protocol {
-        Protocol::S3 => {
-            let (endpoint, region) = s3_place(remote);
-            let mut builder = services::S3::default()
-                .root(&root)
-                .bucket(setting("bucket"))
-                .endpoint(&endpoint)
-                .region(&region)
-                .access_key_id(&secret("access_key_id"))
-                .secret_access_key(&secret("secret_access_key"))
-                .disable_config_load()
-                .disable_ec2_metadata();
-            if secrets.contains_key("session_token") {
-                builder = builder.session_token(&secret("session_token"));
-            }
-            Operator::new(builder)
-        }
-        Protocol::Gcs => {
-            let mut builder = services::Gcs::default()
-                .root(&root)
-                .bucket(setting("bucket"))
-                .credential(&BASE64.encode(secrets.get("credential").map_or(&b""[..], |it| it.bytes())))
-                .disable_config_load()
-                .disable_vm_metadata();
-            if !setting("endpoint").is_empty() {
-                builder = builder.endpoint(setting("endpoint"));
-            }
-            Operator::new(builder)
-        }
-        Protocol::Azblob => {
-            let account = setting("account");
-            let endpoint = match setting("endpoint") {
-                "" => format!("https://{account}.blob.core.windows.net"),
-                endpoint => endpoint.to_owned(),
-            };
-            let mut builder = services::Azblob::default()
-                .root(&root)
-                .container(setting("container"))
-                .endpoint(&endpoint)
-                .account_name(account);
-            builder = if secrets.contains_key("sas_token") {
-                builder.sas_token(secret("sas_token").trim_start_matches('?'))
-            } else {
-                builder.account_key(&secret("account_key"))
-            };
-            Operator::new(builder)
-        }
+        Protocol::S3 => s3(remote, secrets, &root),
+        Protocol::Gcs => gcs(remote, secrets, &root),
+        Protocol::Azblob => azblob(remote, secrets, &root),
         Protocol::B2 => Operator::new(
             services::B2::default()
                 .root(&root)
@@ -192,4 +172,53 @@ fn service(remote: &RemoteDeclaration, secrets: &Secrets) -> Result<Operator, St
     };
     // The library's message names the key that is wrong and no value of a secret.
     built.map_err(|error| error.message().to_owned())
+}
+
+fn s3(remote: &RemoteDeclaration, secrets: &Secrets, root: &str) -> opendal::Result<Operator> {
+    let (endpoint, region) = s3_place(remote);
+    let mut builder = services::S3::default()
+        .root(root)
+        .bucket(remote.setting("bucket"))
+        .endpoint(&endpoint)
+        .region(&region)
+        .access_key_id(&text(secrets, "access_key_id"))
+        .secret_access_key(&text(secrets, "secret_access_key"))
+        .disable_config_load()
+        .disable_ec2_metadata();
+    if secrets.contains_key("session_token") {
+        builder = builder.session_token(&text(secrets, "session_token"));
+    }
+    Operator::new(builder)
+}
+
+fn gcs(remote: &RemoteDeclaration, secrets: &Secrets, root: &str) -> opendal::Result<Operator> {
+    let credential = secrets.get("credential").map_or(&b""[..], |it| it.bytes());
+    let mut builder = services::Gcs::default()
+        .root(root)
+        .bucket(remote.setting("bucket"))
+        .credential(&BASE64.encode(credential))
+        .disable_config_load()
+        .disable_vm_metadata();
+    if !remote.setting("endpoint").is_empty() {
+        builder = builder.endpoint(remote.setting("endpoint"));
+    }
+    Operator::new(builder)
+}
+
+fn azblob(remote: &RemoteDeclaration, secrets: &Secrets, root: &str) -> opendal::Result<Operator> {
+    let account = remote.setting("account");
+    let endpoint = match remote.setting("endpoint") {
+        "" => format!("https://{account}.blob.core.windows.net"),
+        endpoint => endpoint.to_owned(),
+    };
+    let builder = services::Azblob::default()
+        .root(root)
+        .container(remote.setting("container"))
+        .endpoint(&endpoint)
+        .account_name(account);
+    Operator::new(if secrets.contains_key("sas_token") {
+        builder.sas_token(text(secrets, "sas_token").trim_start_matches('?'))
+    } else {
+        builder.account_key(&text(secrets, "account_key"))
+    })
 }

@@ -1,6 +1,7 @@
 //! A service as a store: puts that are whole or nothing, under a name that was free.
 
-use super::fault::fault;
+use super::bucket::Bucket;
+use super::fault::{brief, fault, is_wordless};
 use super::parts::{self, PartList};
 use super::transport::Answers;
 use crate::destinations::marker::random;
@@ -8,11 +9,14 @@ use crate::destinations::remote::TEMPORARY;
 use crate::destinations::remote::store::{Fault, Found, Store};
 use crate::destinations::runtime::{runtime, wait};
 use crate::host::{Space, pulse};
+use crate::observed::StorageRules;
+use bytes::Buf;
 use futures::StreamExt;
 use jiff::Timestamp;
 use opendal::options::WriteOptions;
-use opendal::{Capability, Entry, EntryMode, FuturesBytesStream, Operator};
+use opendal::{Buffer, BufferStream, Capability, Entry, EntryMode, Operator};
 use std::collections::BTreeSet;
+use std::future::IntoFuture;
 use std::io::{self, Read};
 
 /// Bytes of the first requests of an upload in pieces. S3 takes no fewer than 5 MiB.
@@ -32,12 +36,17 @@ pub(super) struct ServiceStore {
     location: String,
     answers: Answers,
     can: Capability,
+    bucket: Option<Bucket>,
 }
 
 impl ServiceStore {
     pub fn new(operator: Operator, location: String, answers: Answers) -> Self {
         let can = operator.info().capability();
-        Self { operator, location, answers, can }
+        Self { operator, location, answers, can, bucket: None }
+    }
+
+    pub fn with_bucket(self, bucket: Option<Bucket>) -> Self {
+        Self { bucket, ..self }
     }
 
     /// Whether folders are things that stay when they are empty.
@@ -49,11 +58,19 @@ impl ServiceStore {
         match wait(self.operator.stat(path)) {
             Ok(metadata) if metadata.is_file() => Ok(Some(metadata.content_length())),
             Ok(_) => Ok(None),
-            Err(error) => match fault("asking for its size")(error) {
+            Err(error) => match fault("asking for its size")(self.with_words(path, error)) {
                 Fault::Missing => Ok(None),
                 fault => Err(fault),
             },
         }
+    }
+
+    /// Answers to HEAD have no body: why one was refused is said to a GET.
+    fn with_words(&self, path: &str, error: opendal::Error) -> opendal::Error {
+        if !is_wordless(&error) {
+            return error;
+        }
+        wait(self.operator.read_with(path).range(0..1).into_future()).err().unwrap_or(error)
     }
 
     fn list_below(&self, folder: &str, recursive: bool) -> Result<Vec<Entry>, Fault> {
@@ -70,7 +87,9 @@ impl ServiceStore {
         let entries: Vec<Entry> = match wait(list) {
             Ok(entries) => entries,
             Err(error) => match fault("listing it")(error) {
-                Fault::Missing => return Ok(Vec::new()),
+                Fault::Missing if self.has_folders() => return Ok(Vec::new()),
+                // Without folders a list of nothing is empty: what is not there is the place.
+                Fault::Missing => return Err(Fault::NoPlace(io::Error::other("there is nothing to list"))),
                 fault => return Err(fault),
             },
         };
@@ -123,7 +142,7 @@ impl ServiceStore {
     fn settled(&self, path: &str, written: Result<Written, Interrupted>) -> Result<Written, Fault> {
         match written {
             Ok(written) => Ok(written),
-            Err(Interrupted { fault, sent: Some(sent) }) => match self.sums(path) {
+            Err(Interrupted { fault, sent: Some(sent) }) => match self.sums(path, sent) {
                 Ok(Some(found)) if found == sent => Ok(sent),
                 Ok(_) | Err(_) => Err(fault),
             },
@@ -131,8 +150,9 @@ impl ServiceStore {
         }
     }
 
-    fn sums(&self, path: &str) -> Result<Option<Written>, Fault> {
-        let Some(bytes) = self.stat(path)? else { return Ok(None) };
+    /// The sums of what is there, where it is as long as what was sent.
+    fn sums(&self, path: &str, sent: Written) -> Result<Option<Written>, Fault> {
+        let Some(bytes) = self.stat(path)?.filter(|it| *it == sent.bytes) else { return Ok(None) };
         let mut hasher = crc32fast::Hasher::new();
         let mut body = self.read(path, 0, bytes)?;
         let mut buffer = vec![0; 64 << 10];
@@ -195,12 +215,15 @@ impl ServiceStore {
         if from >= to {
             return Ok(Box::new(io::empty()));
         }
+        // The first bytes are waited for: whether it can be read is known only then.
         let open = async {
             let reader = self.operator.reader_with(path).chunk(READ_BYTES).await?;
-            reader.into_bytes_stream(from..to).await
+            let mut stream = Box::pin(reader.into_stream(from..to).await?);
+            let first = stream.next().await.transpose()?;
+            opendal::Result::Ok((stream, first.unwrap_or_default()))
         };
-        let stream = wait(open).map_err(fault("opening it"))?;
-        Ok(Box::new(Body { stream: Some(Box::pin(stream)), current: bytes::Bytes::new() }))
+        let (stream, current) = wait(open).map_err(fault("opening it"))?;
+        Ok(Box::new(Body { stream: Some(stream), current }))
     }
 
     fn part_list(&self, path: &str) -> Result<Option<PartList>, Fault> {
@@ -244,8 +267,8 @@ fn filled(body: &mut dyn Read, length: usize) -> io::Result<Vec<u8>> {
 
 /// A download.
 struct Body {
-    stream: Option<std::pin::Pin<Box<FuturesBytesStream>>>,
-    current: bytes::Bytes,
+    stream: Option<std::pin::Pin<Box<BufferStream>>>,
+    current: Buffer,
 }
 
 impl Read for Body {
@@ -254,12 +277,12 @@ impl Read for Body {
             let Some(stream) = &mut self.stream else { return Ok(0) };
             match wait(stream.next()) {
                 Some(Ok(bytes)) => self.current = bytes,
-                Some(Err(error)) => return Err(error),
+                Some(Err(error)) => return Err(io::Error::other(brief(&error))),
                 None => self.stream = None,
             }
         }
         let length = self.current.len().min(buffer.len());
-        buffer[..length].copy_from_slice(&self.current.split_to(length));
+        self.current.copy_to_slice(&mut buffer[..length]);
         Ok(length)
     }
 }
@@ -382,7 +405,14 @@ impl Store for ServiceStore {
                 wait(self.operator.delete(path)).map_err(fault("removing a part that belongs to nothing"))?;
             }
         }
-        Ok(())
+        self.bucket.as_ref().map_or(Ok(()), |bucket| bucket.abort_uploads(folder))
+    }
+
+    fn rules(&self) -> Result<StorageRules, Fault> {
+        match &self.bucket {
+            Some(bucket) => bucket.rules(),
+            None => Ok(StorageRules::not_shown("this protocol has no question for it")),
+        }
     }
 
     fn space(&self) -> Result<Option<Space>, Fault> {
@@ -390,6 +420,7 @@ impl Store for ServiceStore {
     }
 
     fn clock(&self) -> Result<Option<Timestamp>, Fault> {
+        self.answers.forget();
         // Any answer has the server's time, a refusal too.
         let _answer = wait(self.operator.stat(super::super::marker::MARKER));
         Ok(self.answers.clock())

@@ -31,7 +31,6 @@ pub enum DetailsError {
 #[serde(deny_unknown_fields)]
 pub struct ManifestEncryption {
     /// The format.
-    #[serde(rename = "type")]
     pub kind: EncryptionKind,
     /// The public keys that it is for; none where a passphrase opens it.
     pub recipients: Vec<String>,

@@ -260,7 +260,7 @@ fn piece_bytes(before: usize) -> usize {
 
 /// Reads until a buffer is full or the body has ended.
 fn filled(body: &mut dyn Read, length: usize) -> io::Result<Vec<u8>> {
-    let mut piece = Vec::new();
+    let mut piece = Vec::with_capacity(length.min(PIECE_BYTES));
     body.take(length as u64).read_to_end(&mut piece)?;
     Ok(piece)
 }

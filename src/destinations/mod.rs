@@ -11,7 +11,11 @@ mod marker;
 pub(crate) mod memory;
 mod remote;
 mod runtime;
+#[cfg(test)]
+#[path = "../../tests/servers/mod.rs"]
+pub(crate) mod servers;
 mod service;
+mod ssh;
 mod unopened;
 
 use crate::declared::{
@@ -315,7 +319,8 @@ fn open_store(
         | Protocol::Dropbox
         | Protocol::Gdrive
         | Protocol::Onedrive => service::open(remote, &secrets),
-        Protocol::Sftp | Protocol::Rsync | Protocol::Ftp | Protocol::Rclone => Err(Unopenable {
+        Protocol::Sftp | Protocol::Rsync => ssh::open(remote, &secrets),
+        Protocol::Ftp | Protocol::Rclone => Err(Unopenable {
             reason: format!("`{}` is not in this version", remote.protocol.word()),
             remedy: "choose another type".to_owned(),
         }),

@@ -1,11 +1,13 @@
 //! Real servers for the tests: each a process of its own, on a loopback port of its own, over a folder of its own, and gone
 //! with its value. `tests/servers/install` brings those that have no Debian package.
-#![allow(dead_code, reason = "each test takes the servers that it needs")]
+#![allow(dead_code, unused_imports, reason = "each test takes the servers that it needs")]
 #![allow(clippy::disallowed_methods, reason = "servers are processes and files of the tests' own")]
 
 mod proxy;
+mod sshd;
 
 pub use proxy::{Proxy, Rule};
+pub use sshd::Sshd;
 
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -23,10 +25,8 @@ pub fn free_port() -> u16 {
 
 /// Where `tests/servers/install` put what has no Debian package.
 pub fn installed() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("target"),
-        PathBuf::from,
-    );
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target"), PathBuf::from);
     let folder = target.join("servers");
     assert!(folder.is_dir(), "{} is not there: run tests/servers/install", folder.display());
     folder

@@ -52,16 +52,24 @@ impl Ended {
         words.iter().any(|word| self.stderr.contains(word))
     }
 
-    /// Whether the path that was asked for is not there.
+    /// Whether the path that was asked for is not there. rrsync looks for it before rsync does.
     fn is_missing(&self) -> bool {
-        self.output.status.is_some_and(|it| PARTIAL.contains(&it))
-            && self.says(&["No such file or directory (2)", "Not a directory (20)"])
-            && !self.says(&["Permission denied"])
+        let absent =
+            |line: &str| line.contains("No such file or directory") || line.contains("Not a directory");
+        let partial = self.output.status.is_some_and(|it| PARTIAL.contains(&it));
+        let missing = |line: &str| absent(line) && (partial || line.contains("rrsync error: "));
+        self.stderr.lines().any(missing) && !self.says(&["Permission denied"])
     }
 
     /// What it means where it failed.
     fn setback(&self, during: &'static str) -> Setback {
-        let line = self.stderr.lines().find(|it| it.starts_with("rsync: ")).or(self.stderr.lines().last());
+        // What rsync says after the other side's own words, whatever they were.
+        let plain = |line: &&str| {
+            let late = ["connection unexpectedly closed", "Broken pipe", "Did you see "];
+            let last = line.trim().is_empty() || line.starts_with("rsync error: ");
+            !last && !late.iter().any(|it| line.contains(it))
+        };
+        let line = self.stderr.lines().find(plain).or(self.stderr.lines().last());
         let text = line.map_or_else(|| self.output.explain(), |it| it.trim().to_owned());
         let error = || io::Error::other(text.clone());
         if self.says(&["No space left on device", "Disk quota exceeded"]) {
@@ -168,7 +176,7 @@ impl RsyncStore {
     }
 
     /// Sends a staged file; whether it went.
-    fn send(&self, stage: &Path, path: &str, tried: u32) -> Result<bool, Setback> {
+    pub(super) fn send(&self, stage: &Path, path: &str, tried: u32) -> Result<bool, Setback> {
         const DURING: &str = "storing it";
         let (from, to) = (format!("./{path}"), self.at(""));
         let mut words = vec!["--relative", "--whole-file", "--out-format=%i|%n"];
@@ -233,7 +241,7 @@ impl RsyncStore {
 }
 
 /// Writes a body to a file of this host, below a folder. The error is the body's or this host's.
-fn stage(folder: &Path, path: &str, body: &mut dyn Read) -> Result<(), Fault> {
+pub(super) fn stage(folder: &Path, path: &str, body: &mut dyn Read) -> Result<(), Fault> {
     let place = folder.join(path);
     let above = place.parent().unwrap_or(folder);
     DirBuilder::new().recursive(true).mode(0o700).create(above).map_err(here)?;

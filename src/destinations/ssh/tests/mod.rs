@@ -25,6 +25,9 @@ pub(super) struct Place {
     protocol: Protocol,
     /// The folder as the plan names it, where it is not the absolute one.
     named: Option<String>,
+    pub timeout_seconds: u64,
+    /// Where it is said to be, where that is not its proxy.
+    pub port: Option<u16>,
 }
 
 impl Place {
@@ -35,12 +38,16 @@ impl Place {
     pub fn behind(sshd: Sshd, protocol: Protocol) -> Self {
         let proxy = Proxy::before(sshd.port());
         let folder = tempfile::tempdir().expect("a folder");
-        Self { sshd, proxy, folder, mounted: false, protocol, named: None }
+        Self { sshd, proxy, folder, mounted: false, protocol, named: None, timeout_seconds: 20, port: None }
     }
 
     /// With room for less than 1 MiB.
     pub fn small(protocol: Protocol) -> Self {
-        let mut place = Self::new(protocol);
+        Self::small_behind(Sshd::start(), protocol)
+    }
+
+    pub fn small_behind(sshd: Sshd, protocol: Protocol) -> Self {
+        let mut place = Self::behind(sshd, protocol);
         mount("tmpfs", place.folder.path(), "tmpfs", MountFlags::empty(), c"size=512k")
             .expect("this test needs the right to mount a tmpfs: run it as root");
         place.mounted = true;
@@ -61,13 +68,13 @@ impl Place {
         self.root().join(prefix.as_str())
     }
 
-    /// Opens it with a key and a known_hosts file.
-    pub fn open_with(&self, key: &Path, known_hosts: &Path, access: Access) -> Box<dyn Destination> {
+    /// As the plan declares it, with a key and a known_hosts file.
+    pub fn declared(&self, key: &Path, known_hosts: &Path) -> RemoteDeclaration {
         let path = self.named.clone().unwrap_or_else(|| self.root().display().to_string());
-        let settings =
-            [("host", "127.0.0.1".to_owned()), ("port", self.proxy.port().to_string()), ("path", path)];
+        let port = self.port.unwrap_or(self.proxy.port()).to_string();
+        let settings = [("host", "127.0.0.1".to_owned()), ("port", port), ("path", path)];
         let secrets = [("key", key), ("known_hosts", known_hosts)];
-        let remote = RemoteDeclaration {
+        RemoteDeclaration {
             protocol: self.protocol,
             settings: BTreeMap::from(settings),
             secrets: secrets
@@ -75,11 +82,16 @@ impl Place {
                 .map(|(name, path)| (name, SecretRef::File(path.to_owned())))
                 .collect(),
             transport: Transport {
-                timeout: Some(Span::from_seconds(20)),
+                timeout: Some(Span::from_seconds(self.timeout_seconds)),
                 retries: Some(1),
                 ..Transport::default()
             },
-        };
+        }
+    }
+
+    /// Opens it with a key and a known_hosts file.
+    pub fn open_with(&self, key: &Path, known_hosts: &Path, access: Access) -> Box<dyn Destination> {
+        let remote = self.declared(key, known_hosts);
         let name = "away".parse().expect("a name");
         let declaration = DestinationDeclaration::new(DestinationKind::Remote(Box::new(remote)));
         crate::destinations::open(&RealHost, &name, &declaration, access)

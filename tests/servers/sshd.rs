@@ -21,7 +21,7 @@ impl Sshd {
         Self::permitting("", "")
     }
 
-    /// Starts it with options before the client's key (sshd(8), AUTHORIZED_KEYS FILE FORMAT) and with lines of its
+    /// Starts it with options before the client's key (sshd(8), `AUTHORIZED_KEYS FILE FORMAT`) and with lines of its
     /// configuration.
     pub fn permitting(key_options: &str, lines: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
@@ -69,17 +69,17 @@ impl Sshd {
         self.server.folder().join("wrong_key")
     }
 
-    /// A known_hosts file with its key, as it is reached on `port`.
+    /// A `known_hosts` file with its key, as it is reached on `port`.
     pub fn known_hosts(&self, port: u16) -> PathBuf {
         self.known("host_key.pub", port)
     }
 
-    /// A known_hosts file in which its port has another key: it is not the host that it was.
+    /// A `known_hosts` file in which its port has another key: it is not the host that it was.
     pub fn changed_hosts(&self, port: u16) -> PathBuf {
         self.known("wrong_key.pub", port)
     }
 
-    /// A known_hosts file that knows nobody.
+    /// A `known_hosts` file that knows nobody.
     pub fn no_hosts(&self) -> PathBuf {
         let path = self.server.folder().join("known_hosts-none");
         std::fs::write(&path, "").expect("written");

@@ -2,7 +2,7 @@
 
 use super::client::rest;
 use super::session::{Failure, Session};
-use super::sftp::Shared;
+use super::shared::Shared;
 use super::upload::{PIECE_BYTES, PIECES_AT_ONCE, moved_to};
 use crate::destinations::remote::store::Fault;
 use crate::destinations::runtime::{runtime, wait};
@@ -54,7 +54,7 @@ impl Body {
     /// Opens it on the session that there is, and gives its size.
     fn reopen(&mut self) -> Result<u64, Fault> {
         let path = self.path.clone();
-        let opened = self.shared.ask("opening it", async |session| {
+        let opened = self.shared.ask("opening it", &async |session| {
             let mut file = session.open(&path).await?;
             let metadata = session.within(file.metadata()).await?;
             Ok((file, metadata))

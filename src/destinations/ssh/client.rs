@@ -2,7 +2,7 @@
 //!
 //! Everything is in a configuration file of our own, in memory as the key is: `ssh` and the `rsync` that starts one get the
 //! same. Where the plan names no key, the user's own configuration is read after ours, which has the last word
-//! (ssh_config(5): the first value obtained is used).
+//! (`ssh_config(5)`: the first value obtained is used).
 
 use crate::declared::RemoteDeclaration;
 use crate::destinations::Secrets;

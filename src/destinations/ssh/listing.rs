@@ -58,16 +58,8 @@ fn unescape(name: &str) -> Option<String> {
             .and_then(|it| std::str::from_utf8(it).ok())
             .filter(|it| it.bytes().all(|digit| (b'0'..=b'7').contains(&digit)))
             .and_then(|it| u8::from_str_radix(it, 8).ok());
-        match byte {
-            Some(byte) => {
-                plain.push(byte);
-                at += 5;
-            }
-            None => {
-                plain.push(bytes[at]);
-                at += 1;
-            }
-        }
+        plain.push(byte.unwrap_or(bytes[at]));
+        at += if byte.is_some() { 5 } else { 1 };
     }
     String::from_utf8(plain).ok()
 }

@@ -10,6 +10,8 @@ mod listing;
 mod rsync;
 mod session;
 mod sftp;
+mod shared;
+mod tree;
 mod turn;
 mod upload;
 

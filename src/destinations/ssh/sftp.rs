@@ -6,92 +6,27 @@
 //! (`posix-rename@openssh.com`), only rivals of this process are kept apart, and the destination says so.
 
 use super::body::Body;
-use super::client::{Client, rest};
+use super::client::Client;
 use super::session::{Answer, AnswerKind, Failure, Named, Session};
+use super::shared::Shared;
+use super::tree::{FOLDERS_AT_ONCE, Tree};
 use super::turn::Turn;
 use super::upload::{PIECE_BYTES, Sent, Stop, piece, send};
 use crate::destinations::marker::random;
 use crate::destinations::remote::TEMPORARY;
 use crate::destinations::remote::store::{Fault, Found, Store};
 use crate::destinations::runtime::wait;
-use crate::host::{Space, pause};
+use crate::host::Space;
 use bytes::Bytes;
 use futures::future::try_join_all;
 use openssh_sftp_client::file::File;
 use std::cell::Cell;
 use std::io::{self, Read};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
-/// Folders that are listed at a time.
-const FOLDERS_AT_ONCE: usize = 16;
-/// Folders below the root; deeper is a loop of links.
-const DEPTH_MAX: usize = 32;
 /// How often a folder that another process removes meanwhile is made again.
 const ATTEMPTS_MAX: u32 = 8;
-/// What mkfs leaves at the top of a file system; it is nobody's data.
-const LOST_AND_FOUND: &str = "lost+found";
-
-/// What the store and the bodies that it gave out share: one session, made when it is needed.
-#[derive(Debug)]
-pub(super) struct Shared {
-    pub client: Client,
-    session: Mutex<Option<Arc<Session>>>,
-}
-
-impl Shared {
-    /// The session that there is, or a new one.
-    pub fn session(&self) -> Result<Arc<Session>, Fault> {
-        let mut held = self.session.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(session) = &*held {
-            return Ok(Arc::clone(session));
-        }
-        let session = Arc::new(self.client.persist(|_| Session::begin(&self.client))?);
-        *held = Some(Arc::clone(&session));
-        Ok(session)
-    }
-
-    /// Gives up a session that is over, and says why it is.
-    pub fn forget(&self, session: &Arc<Session>, seen: &str) -> String {
-        let mut held = self.session.lock().unwrap_or_else(PoisonError::into_inner);
-        if held.as_ref().is_some_and(|it| Arc::ptr_eq(it, session)) {
-            *held = None;
-        }
-        drop(held);
-        session.last_words(seen)
-    }
-
-    fn lost(&self, session: &Arc<Session>, during: &'static str, seen: &str) -> Fault {
-        let why = self.forget(session, seen);
-        Fault::Other { during, error: io::Error::new(io::ErrorKind::ConnectionAborted, why) }
-    }
-
-    /// Asks what may be asked twice: again on another session where the first is over, as one is that lay idle for long.
-    pub fn ask<T>(
-        &self,
-        during: &'static str,
-        work: impl AsyncFn(&Session) -> Result<T, Failure>,
-    ) -> Result<Result<(Arc<Session>, T), Answer>, Fault> {
-        let mut tried = 0;
-        loop {
-            let session = self.session()?;
-            match wait(work(&session)) {
-                Ok(value) => return Ok(Ok((session, value))),
-                Err(Failure::Answer(answer)) => return Ok(Err(answer)),
-                Err(Failure::Broken(seen)) => {
-                    let fault = self.lost(&session, during, &seen);
-                    if tried >= self.client.retries() {
-                        return Err(fault);
-                    }
-                    if tried > 0 {
-                        pause(rest(tried - 1));
-                    }
-                    tried += 1;
-                }
-            }
-        }
-    }
-}
 
 /// A folder of another host.
 pub(super) struct SftpStore {
@@ -101,24 +36,19 @@ pub(super) struct SftpStore {
     linkless: AtomicBool,
 }
 
-/// Everything below a folder.
-#[derive(Default)]
-struct Tree {
-    files: Vec<Found>,
-    /// Paths below the root, without a `/` at the end.
-    folders: Vec<String>,
-}
-
 impl SftpStore {
     pub fn new(client: Client, root: &str) -> Self {
         let trimmed = root.trim_end_matches('/');
         let root = if trimmed.is_empty() && root.starts_with('/') { "/" } else { trimmed };
-        let shared = Shared { client, session: Mutex::new(None) };
-        Self { shared: Arc::new(shared), root: root.to_owned(), linkless: AtomicBool::new(false) }
+        Self {
+            shared: Arc::new(Shared::new(client)),
+            root: root.to_owned(),
+            linkless: AtomicBool::new(false),
+        }
     }
 
     /// The server's path of what is under a path below the root.
-    fn at(&self, path: &str) -> String {
+    pub(super) fn at(&self, path: &str) -> String {
         let path = path.trim_end_matches('/');
         match (self.root.as_str(), path) {
             ("", "") => ".".to_owned(),
@@ -132,78 +62,15 @@ impl SftpStore {
     fn ask<T>(
         &self,
         during: &'static str,
-        work: impl AsyncFn(&Session) -> Result<T, Failure>,
+        work: &impl AsyncFn(&Session) -> Result<T, Failure>,
     ) -> Result<T, Fault> {
         let answered = self.shared.ask(during, work)?;
         answered.map(|(_, value)| value).map_err(|answer| answer.fault(during))
     }
 
-    async fn entries(&self, session: &Session, folder: &str) -> Result<Vec<Named>, Failure> {
-        match session.entries(&self.at(folder)).await {
-            Ok(mut entries) => {
-                entries.retain(|it| !(folder.is_empty() && it.name == LOST_AND_FOUND));
-                Ok(entries)
-            }
-            // What goes away meanwhile is not there.
-            Err(Failure::Answer(answer)) if answer.is(AnswerKind::NoSuchFile) => Ok(Vec::new()),
-            Err(failure) => Err(failure),
-        }
-    }
-
-    /// Everything below a folder (`""`, or with a `/` at its end).
-    async fn tree(&self, session: &Session, folder: &str) -> Result<Tree, Failure> {
-        let mut tree = Tree::default();
-        let mut level = vec![folder.to_owned()];
-        for _ in 0..DEPTH_MAX {
-            let mut below = Vec::new();
-            for some in level.chunks(FOLDERS_AT_ONCE) {
-                let listed = try_join_all(some.iter().map(|folder| self.entries(session, folder))).await?;
-                for (folder, entries) in some.iter().zip(listed) {
-                    for Named { name, metadata } in entries {
-                        let path = format!("{folder}{name}");
-                        match metadata.file_type() {
-                            Some(it) if it.is_dir() => {
-                                below.push(format!("{path}/"));
-                                tree.folders.push(path);
-                            }
-                            Some(it) if !it.is_file() => {}
-                            Some(_) | None => {
-                                tree.files.push(Found { path, size_bytes: metadata.len().unwrap_or(0) });
-                            }
-                        }
-                    }
-                }
-            }
-            if below.is_empty() {
-                return Ok(tree);
-            }
-            level = below;
-        }
-        let text = "its folders are nested too deep: perhaps a link leads back".to_owned();
-        Err(Failure::Answer(Answer { kind: AnswerKind::Failure, text }))
-    }
-
-    /// Whether a file is anywhere below a folder.
-    async fn holds(&self, session: &Session, folder: &str) -> Result<bool, Failure> {
-        let mut open = vec![folder.to_owned()];
-        while let Some(folder) = open.pop() {
-            for Named { name, metadata } in self.entries(session, &folder).await? {
-                match metadata.file_type() {
-                    Some(it) if it.is_dir() => open.push(format!("{folder}{name}/")),
-                    Some(it) if it.is_file() => return Ok(true),
-                    Some(_) | None => {}
-                }
-            }
-            if folder.matches('/').count() > DEPTH_MAX {
-                return Ok(false);
-            }
-        }
-        Ok(false)
-    }
-
     /// Makes the folders of a path below the root.
     fn make_folders(&self, folder: &str) -> Result<(), Fault> {
-        self.ask("making its folder", async |session| {
+        self.ask("making its folder", &async |session| {
             for (end, _) in folder.match_indices('/') {
                 match session.make_folder(&self.at(&folder[..end])).await {
                     // One that exists is refused, and one that cannot be made shows when it is used.
@@ -218,10 +85,12 @@ impl SftpStore {
     /// A new file under a temporary name in a folder, which is made where it is missing.
     fn begin(&self, folder: &str) -> Result<(Arc<Session>, File, String), Fault> {
         const DURING: &str = "creating a file for it";
-        for attempt in 1.. {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
             let temporary = format!("{folder}{TEMPORARY}{:016x}", random());
             let path = self.at(&temporary);
-            match self.shared.ask(DURING, async |session| session.create(&path).await)? {
+            match self.shared.ask(DURING, &async |session| session.create(&path).await)? {
                 Ok((session, file)) => return Ok((session, file, temporary)),
                 Err(answer) if answer.is(AnswerKind::NoSuchFile) && attempt < ATTEMPTS_MAX => {
                     self.make_folders(folder)?;
@@ -238,19 +107,18 @@ impl SftpStore {
                 }
             }
         }
-        unreachable!("the last attempt returns")
     }
 
     /// What a refusal to write means: the protocol has no word for a full disk, so the room is asked for.
     fn refused(&self, session: &Session, answer: Answer, during: &'static str) -> Fault {
-        if answer.is(AnswerKind::Failure) {
-            if let Ok(Some(room)) = wait(session.room(&self.at(""))) {
-                let free = room.bavail.saturating_mul(room.frsize);
-                let none_left = room.files > 0 && room.favail == 0;
-                if free < PIECE_BYTES as u64 + room.frsize || none_left {
-                    let text = format!("the server says: {}; {free} bytes are free", answer.text);
-                    return Fault::Full(io::Error::new(io::ErrorKind::StorageFull, text));
-                }
+        if answer.is(AnswerKind::Failure)
+            && let Ok(Some(room)) = wait(session.room(&self.at("")))
+        {
+            let free = room.bavail.saturating_mul(room.frsize);
+            let none_left = room.files > 0 && room.favail == 0;
+            if free < PIECE_BYTES as u64 + room.frsize || none_left {
+                let text = format!("the server says: {}; {free} bytes are free", answer.text);
+                return Fault::Full(io::Error::new(io::ErrorKind::StorageFull, text));
             }
         }
         answer.fault(during)
@@ -280,7 +148,7 @@ impl SftpStore {
         const DURING: &str = "giving it its name";
         let (from, to) = (self.at(temporary), self.at(path));
         let unanswered = Cell::new(false);
-        let named = self.shared.ask(DURING, async |session| {
+        let named = self.shared.ask(DURING, &async |session| {
             if unanswered.replace(true) && session.stat(&to).await.is_ok() {
                 // Whose it is is asked below.
                 return Ok(false);
@@ -386,7 +254,7 @@ impl Store for SftpStore {
     fn make_root(&self) -> Result<(), Fault> {
         const DURING: &str = "creating it";
         let root = self.at("");
-        let refused = self.shared.ask(DURING, async |session| {
+        let refused = self.shared.ask(DURING, &async |session| {
             let inner = root.match_indices('/').map(|(end, _)| &root[..end]).filter(|it| !it.is_empty());
             let mut refused = None;
             for path in inner.chain([root.as_str()]) {
@@ -423,8 +291,7 @@ impl Store for SftpStore {
         });
         if stored.is_err() {
             // What cannot be removed now is swept later.
-            let held = self.shared.session.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            if let Some(session) = held {
+            if let Some(session) = self.shared.held() {
                 let _best_effort = wait(async {
                     session.remove(&self.at(&temporary)).await?;
                     self.remove_empty(&session, folder).await
@@ -439,7 +306,7 @@ impl Store for SftpStore {
     }
 
     fn size(&self, path: &str) -> Result<Option<u64>, Fault> {
-        match self.ask("asking for its size", async |session| session.stat(&self.at(path)).await) {
+        match self.ask("asking for its size", &async |session| session.stat(&self.at(path)).await) {
             Ok(it) if it.file_type().is_some_and(|it| !it.is_file()) => Ok(None),
             Ok(it) => Ok(Some(it.len().unwrap_or(0))),
             Err(Fault::Missing) => Ok(None),
@@ -448,11 +315,11 @@ impl Store for SftpStore {
     }
 
     fn list(&self, folder: &str) -> Result<Vec<Found>, Fault> {
-        self.ask("listing it", async |session| self.tree(session, folder).await).map(|tree| tree.files)
+        self.ask("listing it", &async |session| self.tree(session, folder).await).map(|tree| tree.files)
     }
 
     fn names(&self, folder: &str) -> Result<(Vec<String>, Vec<String>), Fault> {
-        self.ask("listing it", async |session| {
+        self.ask("listing it", &async |session| {
             let (mut folders, mut objects) = (Vec::new(), Vec::new());
             for Named { name, metadata } in self.entries(session, folder).await? {
                 match metadata.file_type() {
@@ -473,7 +340,7 @@ impl Store for SftpStore {
 
     fn delete(&self, path: &str) -> Result<(), Fault> {
         let asked = Cell::new(false);
-        self.ask("removing it", async |session| {
+        self.ask("removing it", &async |session| {
             let again = asked.replace(true);
             match session.remove(&self.at(path)).await {
                 // The answer to the first time was lost.
@@ -485,7 +352,7 @@ impl Store for SftpStore {
     }
 
     fn sweep(&self, folder: &str) -> Result<(), Fault> {
-        self.ask("sweeping it", async |session| {
+        self.ask("sweeping it", &async |session| {
             let Tree { files, mut folders } = self.tree(session, folder).await?;
             folders.retain(|it| {
                 let below = format!("{it}/");
@@ -509,7 +376,7 @@ impl Store for SftpStore {
     fn space(&self) -> Result<Option<Space>, Fault> {
         let mut path = self.at("");
         loop {
-            match self.ask("asking for its room", async |session| session.room(&path).await) {
+            match self.ask("asking for its room", &async |session| session.room(&path).await) {
                 Ok(room) => {
                     return Ok(room.map(|it| Space {
                         free_bytes: it.bavail.saturating_mul(it.frsize),

@@ -68,7 +68,7 @@ impl Place {
         self.root().join(prefix.as_str())
     }
 
-    /// As the plan declares it, with a key and a known_hosts file.
+    /// As the plan declares it, with a key and a `known_hosts` file.
     pub fn declared(&self, key: &Path, known_hosts: &Path) -> RemoteDeclaration {
         let path = self.named.clone().unwrap_or_else(|| self.root().display().to_string());
         let port = self.port.unwrap_or(self.proxy.port()).to_string();
@@ -89,7 +89,7 @@ impl Place {
         }
     }
 
-    /// Opens it with a key and a known_hosts file.
+    /// Opens it with a key and a `known_hosts` file.
     pub fn open_with(&self, key: &Path, known_hosts: &Path, access: Access) -> Box<dyn Destination> {
         let remote = self.declared(key, known_hosts);
         let name = "away".parse().expect("a name");

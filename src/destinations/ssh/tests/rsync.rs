@@ -121,3 +121,23 @@ fn lost_answer_is_a_success_where_the_same_bytes_are_there_and_no_others() {
     place.open(Access::Look).get(&key("a")).expect("it is there").read_to_end(&mut back).expect("read");
     assert_eq!(back, b"first");
 }
+
+#[test]
+fn rivals_with_much_to_send_are_kept_apart() {
+    let place = Place::new(Protocol::Rsync);
+    let destination = prepared(&place);
+    let won: Vec<bool> = std::thread::scope(|scope| {
+        let rivals: Vec<_> = (0..3_u8)
+            .map(|rival| {
+                let destination = &*destination;
+                scope.spawn(move || {
+                    let put = destination.put_new(&key("a"), &mut vec![rival; 48 << 20].as_slice());
+                    assert!(matches!(put, Ok(()) | Err(DestinationError::Exists { .. })), "{put:?}");
+                    put.is_ok()
+                })
+            })
+            .collect();
+        rivals.into_iter().map(|rival| rival.join().expect("no panic")).collect()
+    });
+    assert_eq!(won.iter().filter(|won| **won).count(), 1, "{won:?}");
+}

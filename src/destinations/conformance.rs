@@ -3,10 +3,12 @@
 //! A kind gives a [`Bed`]; `conformance_suite!` makes a test of each fact, each with a fresh instance. A kind that cannot
 //! run a fact here must fail it: nothing is skipped.
 
+use super::servers::Proxy;
 use super::{Access, Destination, DestinationError, Object};
 use crate::declared::{NodeName, SetName};
 use crate::format::{Key, Layout, Prefix, SnapshotId};
 use std::io::{self, Read};
+use std::time::{Duration, Instant};
 
 /// A place in which a kind can be tried.
 pub(crate) trait Bed: Sized {
@@ -24,6 +26,17 @@ pub(crate) trait Bed: Sized {
         true
     }
 }
+
+/// A place behind a network. Whatever it opens goes through its proxy, with a time-out of 20 s at most and one retry.
+pub(crate) trait NetworkBed: Bed {
+    /// Opens it as somebody whom the server does not know.
+    fn with_wrong_credentials(&self) -> Box<dyn Destination>;
+    /// The way to the server.
+    fn proxy(&self) -> &Proxy;
+}
+
+/// Longest that a destination with those times may take to say that it cannot be reached.
+const GIVES_UP_WITHIN: Duration = Duration::from_mins(1);
 
 macro_rules! conformance_suite {
     ($bed:ty: $($fact:ident),+ $(,)?) => {
@@ -47,10 +60,23 @@ macro_rules! conformance_suite {
             one_of_many_rivals_wins_and_its_bytes_stay,
             object_that_is_not_there_is_not_found,
             keys_that_lead_out_are_refused,
+            object_is_given_back_from_a_byte_on,
         );
     };
 }
 pub(crate) use conformance_suite;
+
+/// What every kind behind a network passes besides.
+macro_rules! network_suite {
+    ($bed:ty) => {
+        $crate::destinations::conformance::conformance_suite!($bed:
+            wrong_credentials_are_refused_and_named,
+            connection_cut_while_storing_leaves_nothing,
+            cut_connection_is_an_error_and_mending_it_is_enough,
+        );
+    };
+}
+pub(crate) use network_suite;
 
 /// A layout's folder of one snapshot.
 pub(crate) fn snapshot() -> Prefix {
@@ -316,17 +342,24 @@ pub(crate) fn full_destination_says_so_and_keeps_nothing_of_the_object<B: Bed>()
 pub(crate) fn one_of_many_rivals_wins_and_its_bytes_stay<B: Bed>() {
     let bed = B::fresh();
     let destination = prepared(&bed);
+    // A kind that cannot exclude rivals of other processes says so, and is held to those of one opening; any other to an
+    // opening for each.
+    let excludes_all = destination.capabilities().put_without_replacing;
+    let rivals = if excludes_all { 4 } else { 0 };
+    let openings: Vec<Box<dyn Destination>> = (0..rivals).map(|_| bed.open(Access::Change)).collect();
     let destination = &*destination;
     let start = std::sync::Barrier::new(4);
-    for round in 0..20 {
+    // One that says so pays for each put with connections of its own.
+    for round in 0..(if excludes_all { 20 } else { 5 }) {
         let key = key(&format!("round-{round}"));
         let winners: Vec<u8> = std::thread::scope(|scope| {
             let rivals: Vec<_> = (0..4_u8)
                 .map(|rival| {
                     let (key, start) = (&key, &start);
+                    let opening = openings.get(usize::from(rival)).map_or(destination, |it| &**it);
                     scope.spawn(move || {
                         start.wait();
-                        (rival, destination.put_new(key, &mut vec![rival; 10_000].as_slice()))
+                        (rival, opening.put_new(key, &mut vec![rival; 10_000].as_slice()))
                     })
                 })
                 .collect();
@@ -371,4 +404,79 @@ pub(crate) fn keys_that_lead_out_are_refused<B: Bed>() {
     }
     assert_eq!(keys(&*destination, &Prefix::root()), Vec::<String>::new());
     assert!(destination.prepared().expect("an answer"));
+}
+
+pub(crate) fn object_is_given_back_from_a_byte_on<B: Bed>() {
+    let bed = B::fresh();
+    let destination = prepared(&bed);
+    let bytes = noise((5 << 20) + 3);
+    put(&*destination, &key("a"), &bytes);
+    for from in [0, 1, 65_536, 4 << 20, bytes.len() - 1, bytes.len()] {
+        let mut rest = Vec::new();
+        let mut body = destination.get_from(&key("a"), from as u64).expect("it is there");
+        body.read_to_end(&mut rest).expect("it can be read");
+        assert!(rest == bytes[from..], "from {from}: {} bytes", rest.len());
+    }
+    let absent = destination.get_from(&key("b"), 1).err();
+    assert!(matches!(absent, Some(DestinationError::NotFound { .. })), "{absent:?}");
+}
+
+pub(crate) fn wrong_credentials_are_refused_and_named<B: NetworkBed>() {
+    let bed = B::fresh();
+    put(&*prepared(&bed), &key("a"), b"1");
+    let stranger = bed.with_wrong_credentials();
+    let refusals = [
+        stranger.prepared().err(),
+        stranger.list(&Prefix::root()).err(),
+        stranger.get(&key("a")).err(),
+        stranger.put_new(&key("b"), &mut Unread).err(),
+        stranger.delete(&key("a")).err(),
+    ];
+    for refusal in refusals {
+        assert!(matches!(refusal, Some(DestinationError::Denied { .. })), "{refusal:?}");
+    }
+    assert_eq!(keys(&*bed.open(Access::Look), &Prefix::root()), [key("a").as_str()]);
+}
+
+pub(crate) fn connection_cut_while_storing_leaves_nothing<B: NetworkBed>() {
+    let bed = B::fresh();
+    let destination = prepared(&bed);
+    put(&*destination, &key("a"), b"1");
+    for sent in [100_000, 3 << 20] {
+        bed.proxy().cut_after(sent);
+        let began = Instant::now();
+        let lost = destination.put_new(&key("large"), &mut noise(8 << 20).as_slice());
+        assert!(matches!(lost, Err(DestinationError::Io { .. })), "{lost:?}");
+        assert!(began.elapsed() < GIVES_UP_WITHIN, "{:?}", began.elapsed());
+        bed.proxy().mend();
+        assert_eq!(keys(&*destination, &Prefix::root()), [key("a").as_str()]);
+        let absent = destination.get(&key("large")).err();
+        assert!(matches!(absent, Some(DestinationError::NotFound { .. })), "{absent:?}");
+    }
+    destination.sweep(&Prefix::root()).expect("a sweep");
+    put(&*destination, &key("large"), &noise(8 << 20));
+    assert!(get(&*destination, &key("large")) == noise(8 << 20));
+    assert_eq!(keys(&*destination, &Prefix::root()), [key("a").as_str(), key("large").as_str()]);
+}
+
+pub(crate) fn cut_connection_is_an_error_and_mending_it_is_enough<B: NetworkBed>() {
+    let bed = B::fresh();
+    let destination = prepared(&bed);
+    put(&*destination, &key("a"), b"1");
+    bed.proxy().cut();
+    let refusals = [
+        destination.list(&Prefix::root()).err(),
+        destination.get(&key("a")).err(),
+        destination.put_new(&key("b"), &mut &b"2"[..]).err(),
+    ];
+    let began = Instant::now();
+    let last = destination.delete(&key("a")).err();
+    assert!(began.elapsed() < GIVES_UP_WITHIN, "{:?}", began.elapsed());
+    for refusal in refusals.into_iter().chain([last]) {
+        assert!(matches!(refusal, Some(DestinationError::Io { .. })), "{refusal:?}");
+    }
+    bed.proxy().mend();
+    assert_eq!(keys(&*destination, &Prefix::root()), [key("a").as_str()]);
+    put(&*destination, &key("b"), b"2");
+    assert_eq!(get(&*destination, &key("b")), b"2");
 }

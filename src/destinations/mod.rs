@@ -15,6 +15,7 @@ mod runtime;
 #[path = "../../tests/servers/mod.rs"]
 pub(crate) mod servers;
 mod service;
+mod ssh;
 mod unopened;
 
 use crate::declared::{
@@ -330,7 +331,8 @@ fn open_store(
         | Protocol::Dropbox
         | Protocol::Gdrive
         | Protocol::Onedrive => service::open(remote, &secrets),
-        Protocol::Sftp | Protocol::Rsync | Protocol::Ftp | Protocol::Rclone => Err(Unopenable {
+        Protocol::Sftp | Protocol::Rsync => ssh::open(remote, &secrets),
+        Protocol::Ftp | Protocol::Rclone => Err(Unopenable {
             reason: format!("`{}` is not in this version", remote.protocol.word()),
             remedy: "choose another type".to_owned(),
         }),

@@ -32,7 +32,7 @@ pub use private_file::PrivateFile;
 pub use process::{command_line, end_process, servers_in, works_in};
 pub use read_only::ReadOnlyHost;
 pub use real::{RealHost, open_plain, pause};
-pub use stream::{ChildReader, ChildWriter, Dialogue, Ender, FeedError, ServerChild};
+pub use stream::{ChildReader, ChildWriter, Dialogue, Ender, FeedError, PipedChild, ServerChild};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

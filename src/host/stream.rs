@@ -278,6 +278,27 @@ impl Ender {
     }
 }
 
+/// A child whose pipes are moved by somebody else: a protocol's client over `ssh`. Killed when dropped.
+#[derive(Debug)]
+pub struct PipedChild {
+    live: Live,
+}
+
+impl PipedChild {
+    /// Starts it and hands its pipes out; `command.stdin` is not used.
+    pub fn start(command: &Command) -> io::Result<(Self, ChildStdin, ChildStdout)> {
+        let mut live = spawn(command, Stdio::piped(), Stdio::piped())?;
+        let stdin = live.child.stdin.take().ok_or_else(missing_pipe)?;
+        let stdout = live.child.stdout.take().ok_or_else(missing_pipe)?;
+        Ok((Self { live }, stdin, stdout))
+    }
+
+    /// How it ended, waited for at most the command's time limit.
+    pub fn finish(self) -> io::Result<Output> {
+        self.live.end(Vec::new())
+    }
+}
+
 /// A child that serves until it is told to end; killed when dropped.
 #[derive(Debug)]
 pub struct ServerChild {

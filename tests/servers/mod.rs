@@ -1,17 +1,19 @@
 //! Real servers for the tests: each a process of its own, on a loopback port of its own, over a folder of its own, and gone
 //! with its value. `tests/servers/install` brings those that have no Debian package.
-#![allow(dead_code, reason = "each test takes the servers that it needs")]
+#![allow(dead_code, unused_imports, reason = "each test takes the servers that it needs")]
 #![allow(clippy::disallowed_methods, reason = "servers are processes and files of the tests' own")]
 
 mod azurite;
 mod front;
 mod proxy;
 mod s3;
+mod sshd;
 
 pub use azurite::Azurite;
 pub use front::{Front, Request, answer};
 pub use proxy::{Proxy, Rule};
 pub use s3::S3;
+pub use sshd::Sshd;
 
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};

@@ -5,12 +5,16 @@
 
 #[cfg(test)]
 pub(crate) mod conformance;
+mod ftp;
 mod local;
 mod marker;
 #[cfg(test)]
 pub(crate) mod memory;
 mod remote;
 mod runtime;
+#[cfg(test)]
+#[path = "../../tests/servers/mod.rs"]
+pub(crate) mod servers;
 mod service;
 mod unopened;
 
@@ -315,7 +319,8 @@ fn open_store(
         | Protocol::Dropbox
         | Protocol::Gdrive
         | Protocol::Onedrive => service::open(remote, &secrets),
-        Protocol::Sftp | Protocol::Rsync | Protocol::Ftp | Protocol::Rclone => Err(Unopenable {
+        Protocol::Ftp => ftp::open(host, remote, &secrets),
+        Protocol::Sftp | Protocol::Rsync | Protocol::Rclone => Err(Unopenable {
             reason: format!("`{}` is not in this version", remote.protocol.word()),
             remedy: "choose another type".to_owned(),
         }),

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test takes the servers that it needs")]
 #![allow(clippy::disallowed_methods, reason = "servers are processes and files of the tests' own")]
 
+pub mod ftpd;
 mod proxy;
 
 pub use proxy::{Proxy, Rule};
@@ -23,10 +24,8 @@ pub fn free_port() -> u16 {
 
 /// Where `tests/servers/install` put what has no Debian package.
 pub fn installed() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("target"),
-        PathBuf::from,
-    );
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target"), PathBuf::from);
     let folder = target.join("servers");
     assert!(folder.is_dir(), "{} is not there: run tests/servers/install", folder.display());
     folder

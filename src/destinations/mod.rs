@@ -10,6 +10,7 @@ mod local;
 mod marker;
 #[cfg(test)]
 pub(crate) mod memory;
+mod rclone;
 mod remote;
 mod runtime;
 #[cfg(test)]
@@ -320,7 +321,8 @@ fn open_store(
         | Protocol::Gdrive
         | Protocol::Onedrive => service::open(remote, &secrets),
         Protocol::Ftp => ftp::open(host, remote, &secrets),
-        Protocol::Sftp | Protocol::Rsync | Protocol::Rclone => Err(Unopenable {
+        Protocol::Rclone => rclone::open(host, remote, &secrets),
+        Protocol::Sftp | Protocol::Rsync => Err(Unopenable {
             reason: format!("`{}` is not in this version", remote.protocol.word()),
             remedy: "choose another type".to_owned(),
         }),

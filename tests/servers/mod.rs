@@ -5,6 +5,7 @@
 
 pub mod ftpd;
 mod proxy;
+pub mod webdav;
 
 pub use proxy::{Proxy, Rule};
 

@@ -4,10 +4,13 @@
 //! object can be written in pieces, whether there are renames.
 
 mod fault;
+mod folders;
 mod operator;
 mod parts;
 mod store;
 mod transport;
+#[cfg(test)]
+mod webdav_tests;
 
 use super::remote::store::Store;
 use super::{Secrets, Unopenable};

@@ -35,10 +35,19 @@ struct Listening {
 }
 
 impl HttpTransport for Listening {
-    async fn fetch(&self, request: http::Request<Buffer>) -> opendal::Result<http::Response<HttpBody>> {
+    async fn fetch(&self, mut request: http::Request<Buffer>) -> opendal::Result<http::Response<HttpBody>> {
+        never_replacing(&mut request);
         let answer = self.inner.fetch(request).await?;
         self.answers.note(answer.headers());
         Ok(answer)
+    }
+}
+
+/// WebDAV's `MOVE` replaces what has the name unless it is told not to, and the library always says that it may (RFC 4918,
+/// section 10.6). A server that finds the name taken answers 412.
+fn never_replacing(request: &mut http::Request<Buffer>) {
+    if request.method().as_str() == "MOVE" {
+        request.headers_mut().insert("overwrite", http::HeaderValue::from_static("F"));
     }
 }
 

@@ -9,8 +9,11 @@ use std::process::Command;
 pub enum Dialect {
     /// In the clear, with all that RFC 3659 has.
     Plain,
-    /// In the clear, and of a time before `MLSD`, `SIZE`, `EPSV` and `FEAT`.
+    /// In the clear, and of a time before `MLSD`, `SIZE`, `EPSV` and `FEAT`; names that begin with a dot are shown to those
+    /// who ask for all.
     Old,
+    /// In the clear; takes every byte of an upload, and then says that it was not stored.
+    Forgetful,
     /// By TLS after `AUTH TLS`, which it insists on for both connections.
     ExplicitTls,
     /// By TLS from the first byte on.
@@ -53,6 +56,10 @@ class Unbuffered(AbstractedFS):
     def open(self, filename, mode):
         return open(filename, mode, buffering=0)
 
+    def listdir(self, path):
+        names = super().listdir(path)
+        return [it for it in names if not it.startswith(".")] if self.cmd_channel.hides else names
+
 def certificate():
     import datetime, ipaddress
     from cryptography import x509
@@ -94,9 +101,18 @@ if dialect in ("ExplicitTls", "ImplicitTls"):
             def handle_ssl_established(self):
                 super().handle()
 else:
-    from pyftpdlib.handlers import FTPHandler
+    from pyftpdlib.handlers import DTPHandler, FTPHandler
+    class Data(DTPHandler):
+        def close(self):
+            if dialect == "Forgetful" and self.receive and self._resp and self._resp[0].startswith("226"):
+                self._resp = ("451 The disk did not take it.", self._resp[1])
+            super().close()
     class Handler(FTPHandler):
-        pass
+        dtp_handler = Data
+        def pre_process_command(self, line, cmd, arg):
+            type(self).hides = dialect == "Old" and cmd == "LIST" and arg != "-a"
+            super().pre_process_command(line, cmd, arg)
+Handler.hides = False
 if dialect == "Old":
     Handler.proto_cmds = {k: v for k, v in Handler.proto_cmds.items() if k not in ("MLSD", "MLST", "SIZE", "EPSV", "FEAT")}
 Handler.authorizer = DummyAuthorizer()

@@ -292,6 +292,17 @@ fn server_that_dies_while_storing_leaves_nothing_under_the_name() {
 }
 
 #[test]
+fn upload_that_the_server_does_not_confirm_is_not_stored() {
+    let mut place = Place::speaking(Dialect::Forgetful);
+    place.retries = 0;
+    let store = place.store();
+    let failed = store.put("folder/a", &mut noise(1 << 20).as_slice());
+    let Err(Fault::Other { error, .. }) = &failed else { panic!("{failed:?}") };
+    assert!(error.to_string().contains("451 The disk did not take it"), "{error}");
+    assert!(!place.ftpd.path("back ups/bkp/folder").exists(), "{}", place.ftpd.server.log());
+}
+
+#[test]
 fn object_is_given_back_from_a_byte_on() {
     let place = Place::speaking(Dialect::Plain);
     let destination = prepared(&place);

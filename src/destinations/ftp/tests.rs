@@ -303,6 +303,19 @@ fn upload_that_the_server_does_not_confirm_is_not_stored() {
 }
 
 #[test]
+fn empty_folders_are_swept_and_only_below_what_is_swept() {
+    let place = Place::speaking(Dialect::Plain);
+    let destination = prepared(&place);
+    for folder in ["host/set/one/deeper", "host/other"] {
+        fs::DirBuilder::new().recursive(true).create(place.root().join(folder)).expect("a folder");
+    }
+    destination.sweep(&Prefix::root().folder("host").folder("set")).expect("a sweep");
+    assert_eq!(place.lying(), [".bkp-destination", "host/", "host/other/", "host/set/"]);
+    destination.sweep(&Prefix::root()).expect("a sweep");
+    assert_eq!(place.lying(), [".bkp-destination"]);
+}
+
+#[test]
 fn object_is_given_back_from_a_byte_on() {
     let place = Place::speaking(Dialect::Plain);
     let destination = prepared(&place);

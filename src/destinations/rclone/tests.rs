@@ -244,6 +244,19 @@ fn missing_program_and_missing_section_are_named() {
 }
 
 #[test]
+fn empty_folders_are_swept_and_only_below_what_is_swept() {
+    let place = Place::fresh();
+    let destination = prepared(&place);
+    for folder in ["host/set/one/deeper", "host/other"] {
+        fs::DirBuilder::new().recursive(true).create(place.root().join(folder)).expect("a folder");
+    }
+    destination.sweep(&Prefix::root().folder("host").folder("set")).expect("a sweep");
+    assert!(place.root().join("host/other").is_dir() && !place.root().join("host/set/one").exists());
+    destination.sweep(&Prefix::root()).expect("a sweep");
+    assert!(!place.root().join("host").exists());
+}
+
+#[test]
 fn room_is_that_of_the_folder() {
     let place = Place::small();
     let space = place.store().space().expect("an answer").expect("a folder has room");

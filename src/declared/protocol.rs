@@ -302,7 +302,12 @@ impl Protocol {
         }
     }
 
-    /// Whether it is reached by HTTP, so that a proxy and an authority of one's own mean something.
+    /// Whether its server shows a certificate, so that an authority of one's own means something.
+    pub fn has_certificates(self) -> bool {
+        self.is_http() || self == Self::Ftp
+    }
+
+    /// Whether it is reached by HTTP, so that a proxy means something.
     pub fn is_http(self) -> bool {
         match self {
             Self::Sftp | Self::Rsync | Self::Rclone | Self::Ftp => false,

@@ -5,10 +5,12 @@
 
 #[cfg(test)]
 pub(crate) mod conformance;
+mod ftp;
 mod local;
 mod marker;
 #[cfg(test)]
 pub(crate) mod memory;
+mod rclone;
 mod remote;
 mod runtime;
 #[cfg(test)]
@@ -332,9 +334,7 @@ fn open_store(
         | Protocol::Gdrive
         | Protocol::Onedrive => service::open(remote, &secrets),
         Protocol::Sftp | Protocol::Rsync => ssh::open(remote, &secrets),
-        Protocol::Ftp | Protocol::Rclone => Err(Unopenable {
-            reason: format!("`{}` is not in this version", remote.protocol.word()),
-            remedy: "choose another type".to_owned(),
-        }),
+        Protocol::Ftp => ftp::open(host, remote, &secrets),
+        Protocol::Rclone => rclone::open(host, remote, &secrets),
     }
 }

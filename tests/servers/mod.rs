@@ -5,9 +5,11 @@
 
 mod azurite;
 mod front;
+pub mod ftpd;
 mod proxy;
 mod s3;
 mod sshd;
+pub mod webdav;
 
 pub use azurite::Azurite;
 pub use front::{Front, Request, answer};

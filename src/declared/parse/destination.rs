@@ -16,7 +16,9 @@ const COMMON: [&str; 8] =
 /// Of every remote destination.
 const TRANSPORT: [&str; 3] = ["limit_rate", "timeout", "retries"];
 /// Of those that are reached by HTTP.
-const HTTP: [&str; 2] = ["proxy", "ca"];
+const HTTP: [&str; 1] = ["proxy"];
+/// Of those whose server shows a certificate.
+const CERTIFICATE: [&str; 1] = ["ca"];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -44,7 +46,8 @@ impl Decoder<'_> {
             Kind::Remote(protocol) => {
                 let keys = protocol.keys().iter().map(|key| key.name);
                 let http = HTTP.into_iter().filter(|_| protocol.is_http());
-                keys.chain(TRANSPORT).chain(http).collect()
+                let certificate = CERTIFICATE.into_iter().filter(|_| protocol.has_certificates());
+                keys.chain(TRANSPORT).chain(http).chain(certificate).collect()
             }
         };
         let subject = match kind {

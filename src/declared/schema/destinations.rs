@@ -74,6 +74,8 @@ fn own_keys(protocol: Protocol, generator: &mut SchemaGenerator) -> Value {
     put("retries", "How often a request that failed for a passing reason is tried again. Default: 4.", count);
     if protocol.is_http() {
         put("proxy", "An HTTP proxy. Default: none.", generator.subschema_for::<HttpUrl>());
+    }
+    if protocol.has_certificates() {
         let path = generator.subschema_for::<PathText>();
         put(
             "ca",

@@ -1,8 +1,10 @@
 //! Everything that destinations behind a network have in common: the marker, what may be a key, what is temporary, and
 //! that looking changes nothing.
 
+pub(in crate::destinations) mod rivals;
 pub(in crate::destinations) mod store;
 mod throttle;
+pub(in crate::destinations) mod tries;
 
 use super::marker::{MARKER, Marker};
 use super::{Access, Capabilities, Destination, DestinationError, Object, key_parts, prefix_parts};

@@ -6,12 +6,15 @@
 mod bucket;
 mod bucket_answers;
 mod fault;
+mod folders;
 mod operator;
 mod parts;
 mod store;
 #[cfg(test)]
 mod tests;
 mod transport;
+#[cfg(test)]
+mod webdav_tests;
 
 use super::remote::store::Store;
 use super::{Secrets, Unopenable};

@@ -6,6 +6,7 @@ use super::parts::{self, PartList};
 use super::transport::Answers;
 use crate::destinations::marker::random;
 use crate::destinations::remote::TEMPORARY;
+use crate::destinations::remote::rivals::alone;
 use crate::destinations::remote::store::{Fault, Found, Store};
 use crate::destinations::runtime::{runtime, wait};
 use crate::host::{Space, pulse};
@@ -26,14 +27,14 @@ const PIECES_OF_A_SIZE: usize = 1000;
 /// Requests of one upload at a time.
 const PIECES_AT_ONCE: usize = 2;
 /// Bytes of one part, where a service takes an object in one request only.
-const PART_BYTES: usize = 16 << 20;
+pub(super) const PART_BYTES: usize = 16 << 20;
 /// Bytes of one request of a download.
 const READ_BYTES: usize = 4 << 20;
 
 /// A service behind the storage library.
 pub(super) struct ServiceStore {
-    operator: Operator,
-    location: String,
+    pub(super) operator: Operator,
+    pub(super) location: String,
     answers: Answers,
     can: Capability,
     bucket: Option<Bucket>,
@@ -50,16 +51,17 @@ impl ServiceStore {
     }
 
     /// Whether folders are things that stay when they are empty.
-    fn has_folders(&self) -> bool {
+    pub(super) fn has_folders(&self) -> bool {
         self.can.create_dir && self.can.rename
     }
 
-    fn stat(&self, path: &str) -> Result<Option<u64>, Fault> {
+    pub(super) fn stat(&self, path: &str) -> Result<Option<u64>, Fault> {
         match wait(self.operator.stat(path)) {
             Ok(metadata) if metadata.is_file() => Ok(Some(metadata.content_length())),
             Ok(_) => Ok(None),
             Err(error) => match fault("asking for its size")(self.with_words(path, error)) {
                 Fault::Missing => Ok(None),
+                Fault::Other { .. } if self.is_below_a_file(path) => Ok(None),
                 fault => Err(fault),
             },
         }
@@ -73,7 +75,7 @@ impl ServiceStore {
         wait(self.operator.read_with(path).range(0..1).into_future()).err().unwrap_or(error)
     }
 
-    fn list_below(&self, folder: &str, recursive: bool) -> Result<Vec<Entry>, Fault> {
+    pub(super) fn list_below(&self, folder: &str, recursive: bool) -> Result<Vec<Entry>, Fault> {
         let path = if folder.is_empty() { "/" } else { folder };
         let list = async {
             let mut entries = Vec::new();
@@ -90,6 +92,7 @@ impl ServiceStore {
                 Fault::Missing if self.has_folders() => return Ok(Vec::new()),
                 // Without folders a list of nothing is empty: what is not there is the place.
                 Fault::Missing => return Err(Fault::NoPlace(io::Error::other("there is nothing to list"))),
+                Fault::Other { .. } if self.is_below_a_file(path) => return Ok(Vec::new()),
                 fault => return Err(fault),
             },
         };
@@ -97,35 +100,21 @@ impl ServiceStore {
         Ok(entries.into_iter().filter(|it| it.path() != path && it.path().starts_with(folder)).collect())
     }
 
-    /// The parts of an object, the list of them last.
-    fn put_parts(&self, path: &str, begun: [Vec<u8>; 2], body: &mut dyn Read) -> Result<(), Fault> {
-        let mut list = PartList { format: PartList::FORMAT, parts: 0, bytes: 0 };
-        let mut put = |part: Vec<u8>| {
-            list.parts += 1;
-            list.bytes += part.len() as u64;
-            self.write(&parts::part(path, list.parts), part, &mut io::empty())
-        };
-        for part in begun {
-            put(part)?;
-        }
-        loop {
-            let part = filled(body, PART_BYTES).map_err(Fault::Body)?;
-            if part.is_empty() {
-                break;
-            }
-            put(part)?;
-        }
-        self.write(&parts::list(path), list.render(), &mut io::empty()).map(|_| ())
-    }
-
     /// One object, in one request or in pieces; `begun` was read of it already.
-    fn write(&self, path: &str, begun: Vec<u8>, body: &mut dyn Read) -> Result<Written, Fault> {
+    pub(super) fn write(&self, path: &str, begun: Vec<u8>, body: &mut dyn Read) -> Result<Written, Fault> {
         if !self.can.rename || self.can.write_with_if_not_exists {
             return self.settled(path, self.stream(path, begun, body));
         }
         let folder = path.rsplit_once('/').map_or("", |(folder, _)| &path[..=folder.len()]);
         let temporary = format!("{folder}{TEMPORARY}{:016x}", random());
         let published = self.stream(&temporary, begun, body).and_then(|sent| {
+            // Some services replace what has the name: rivals of this process do not look at once.
+            let _alone = alone(&self.location, &format!("{path} by rename"));
+            match self.size(path) {
+                Ok(None) => {}
+                Ok(Some(_)) => return Err(Interrupted { fault: Fault::Taken, sent: None }),
+                Err(fault) => return Err(Interrupted { fault, sent: None }),
+            }
             let renamed = wait(self.operator.rename(&temporary, path));
             renamed
                 .map(|()| sent)
@@ -241,7 +230,7 @@ impl ServiceStore {
 
 /// What was written, or is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Written {
+pub(super) struct Written {
     bytes: u64,
     /// Tells our own object from a rival's; it proves nothing, the read-back does.
     crc32: u32,
@@ -259,7 +248,7 @@ fn piece_bytes(before: usize) -> usize {
 }
 
 /// Reads until a buffer is full or the body has ended.
-fn filled(body: &mut dyn Read, length: usize) -> io::Result<Vec<u8>> {
+pub(super) fn filled(body: &mut dyn Read, length: usize) -> io::Result<Vec<u8>> {
     let mut piece = Vec::with_capacity(length.min(PIECE_BYTES));
     body.take(length as u64).read_to_end(&mut piece)?;
     Ok(piece)
@@ -323,13 +312,7 @@ impl Store for ServiceStore {
         if second.is_empty() {
             return self.write(path, first, &mut io::empty()).map(|_| ());
         }
-        let stored = self.put_parts(path, [first, second], body);
-        if stored.is_err() {
-            // Parts without their list are no object; what cannot be removed now is swept later.
-            let _best_effort =
-                self.sweep(path.rsplit_once('/').map_or("", |(folder, _)| &path[..=folder.len()]));
-        }
-        stored
+        self.put_parts(path, [first, second], body)
     }
 
     fn get(&self, path: &str, from: u64) -> Result<Box<dyn Read + Send>, Fault> {
@@ -338,18 +321,23 @@ impl Store for ServiceStore {
         }
         let Some(list) = self.part_list(path)? else { return Err(Fault::Missing) };
         let mut whole: Box<dyn Read + Send> = Box::new(io::empty());
-        let mut skip = from;
+        let (mut skip, mut there) = (from, 0);
         for number in 1..=list.parts {
             let part = parts::part(path, number);
             let bytes = self.stat(&part)?.ok_or_else(|| {
                 Fault::other("looking for its parts", format!("part {number} of {} is missing", list.parts))
             })?;
+            there += bytes;
             if skip >= bytes {
                 skip -= bytes;
                 continue;
             }
             whole = Box::new(whole.chain(self.read(&part, skip, bytes)?));
             skip = 0;
+        }
+        if there != list.bytes {
+            let text = format!("its parts have {there} bytes, and {} were stored", list.bytes);
+            return Err(Fault::other("looking at its parts", text));
         }
         Ok(whole)
     }
@@ -404,6 +392,9 @@ impl Store for ServiceStore {
             if orphan {
                 wait(self.operator.delete(path)).map_err(fault("removing a part that belongs to nothing"))?;
             }
+        }
+        if self.has_folders() {
+            self.sweep_folders(folder)?;
         }
         self.bucket.as_ref().map_or(Ok(()), |bucket| bucket.abort_uploads(folder))
     }

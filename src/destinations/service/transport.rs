@@ -63,7 +63,8 @@ struct Listening {
 }
 
 impl HttpTransport for Listening {
-    async fn fetch(&self, request: http::Request<Buffer>) -> opendal::Result<http::Response<HttpBody>> {
+    async fn fetch(&self, mut request: http::Request<Buffer>) -> opendal::Result<http::Response<HttpBody>> {
+        never_replacing(&mut request);
         let sending = Duration::from_secs(request.body().len() as u64 / SLOWEST_UPLOAD);
         let signed_at = signed_at(request.headers());
         let answer = tokio::time::timeout(self.patience + sending, self.inner.fetch(request)).await;
@@ -112,6 +113,14 @@ impl Stream for Patient {
                 over.map(|()| Some(Err(stalled("the answer stopped before its end"))))
             }
         }
+    }
+}
+
+/// WebDAV's `MOVE` replaces what has the name unless it is told not to, and the library always says that it may (RFC 4918,
+/// section 10.6). A server that finds the name taken answers 412.
+fn never_replacing(request: &mut http::Request<Buffer>) {
+    if request.method().as_str() == "MOVE" {
+        request.headers_mut().insert("overwrite", http::HeaderValue::from_static("F"));
     }
 }
 

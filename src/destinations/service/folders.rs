@@ -1,0 +1,89 @@
+//! What services need that are folders behind HTTP, WebDAV above all: objects in parts, and folders that stay.
+
+use super::fault::fault;
+use super::parts::{self, PartList};
+use super::store::{PART_BYTES, ServiceStore, filled};
+use crate::destinations::remote::rivals::alone;
+use crate::destinations::remote::store::{Fault, Store};
+use crate::destinations::runtime::wait;
+use opendal::Entry;
+use std::io::{self, Read};
+
+impl ServiceStore {
+    /// The parts of an object, the list of them last. Parts that lie there without a list are a killed upload's.
+    pub(super) fn put_parts(
+        &self,
+        path: &str,
+        begun: [Vec<u8>; 2],
+        body: &mut dyn Read,
+    ) -> Result<(), Fault> {
+        // Only the list's name can be refused, so that rivals must not even begin.
+        let _alone = alone(&self.location, path);
+        if self.size(path)?.is_some() {
+            return Err(Fault::Taken);
+        }
+        let mut list = PartList { format: PartList::FORMAT, parts: 0, bytes: 0 };
+        let stored = self.put_each_part(path, &mut list, begun, body);
+        if stored.is_err() {
+            // Parts without their list are no object; what cannot be removed now is swept later.
+            for number in 1..=list.parts {
+                let _best_effort = wait(self.operator.delete(&parts::part(path, number)));
+            }
+        }
+        stored
+    }
+
+    fn put_each_part(
+        &self,
+        path: &str,
+        list: &mut PartList,
+        begun: [Vec<u8>; 2],
+        body: &mut dyn Read,
+    ) -> Result<(), Fault> {
+        let mut put = |bytes: Vec<u8>| {
+            list.parts += 1;
+            list.bytes += bytes.len() as u64;
+            let part = parts::part(path, list.parts);
+            if self.stat(&part)?.is_some() {
+                wait(self.operator.delete(&part)).map_err(fault("removing a killed upload's part"))?;
+            }
+            self.write(&part, bytes, &mut io::empty())
+        };
+        for part in begun {
+            put(part)?;
+        }
+        loop {
+            let part = filled(body, PART_BYTES).map_err(Fault::Body)?;
+            if part.is_empty() {
+                break;
+            }
+            put(part)?;
+        }
+        self.write(&parts::list(path), list.render(), &mut io::empty()).map(|_| ())
+    }
+
+    /// Removes empty folders below one. To remove a folder is to remove what is in it: each is looked at just before, and
+    /// nobody stores below it meanwhile.
+    pub(super) fn sweep_folders(&self, folder: &str) -> Result<(), Fault> {
+        let entries = self.list_below(folder, true)?;
+        let mut folders: Vec<&str> =
+            entries.iter().filter(|it| it.metadata().is_dir()).map(Entry::path).collect();
+        folders.sort_unstable_by_key(|path| std::cmp::Reverse(path.len()));
+        for path in folders {
+            if self.list_below(path, false)?.is_empty() {
+                wait(self.operator.delete(path)).map_err(fault("removing an empty folder"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a path cannot be there because one above it, or its name without the `/`, is a file: Apache's WebDAV calls
+    /// that a bad request.
+    pub(super) fn is_below_a_file(&self, path: &str) -> bool {
+        let above = path.match_indices('/').map(|(at, _)| &path[..at]);
+        self.has_folders()
+            && above
+                .filter(|it| !it.is_empty())
+                .any(|it| wait(self.operator.stat(it)).is_ok_and(|metadata| metadata.is_file()))
+    }
+}

@@ -9,6 +9,8 @@ mod foreign;
 mod job;
 mod journal;
 mod source;
+mod storage_rule;
+mod trouble;
 
 pub use destination::{DestinationFacts, ObjectsState, SealedFacts, SnapshotFacts, SnapshotState};
 pub use fact::{Fact, Observed};
@@ -22,3 +24,5 @@ pub use job::{
 };
 pub use journal::{JournalEntry, JournalEvent, JournalFacts, RunOutcome};
 pub use source::{DoorFacts, Found, MemberFacts, RequirementFacts, SourceFacts};
+pub use storage_rule::{StorageAction, StorageRule, StorageRules};
+pub use trouble::Trouble;

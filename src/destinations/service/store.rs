@@ -51,8 +51,26 @@ impl ServiceStore {
             Ok(_) => Ok(None),
             Err(error) => match fault("asking for its size")(error) {
                 Fault::Missing => Ok(None),
+                refused @ Fault::Refused(_) => Err(self.why_refused(path, refused)),
                 fault => Err(fault),
             },
+        }
+    }
+
+    /// Why a size was refused. The answer to HEAD has no content (RFC 9110, 9.3.2), so that the service could not say it
+    /// there: it is asked once more, for one byte.
+    fn why_refused(&self, path: &str, refused: Fault) -> Fault {
+        let read = wait(async { self.operator.read_with(path).range(0..1).await });
+        match read.map_err(fault("asking for its first byte")) {
+            Err(
+                why @ (Fault::Refused(_)
+                | Fault::Full(_)
+                | Fault::NoPlace(_)
+                | Fault::Archived(_)
+                | Fault::Clock(_)
+                | Fault::Stranger(_)),
+            ) => why,
+            Ok(_) | Err(Fault::Missing | Fault::Taken | Fault::Body(_) | Fault::Other { .. }) => refused,
         }
     }
 
@@ -199,8 +217,24 @@ impl ServiceStore {
             let reader = self.operator.reader_with(path).chunk(READ_BYTES).await?;
             reader.into_bytes_stream(from..to).await
         };
-        let stream = wait(open).map_err(fault("opening it"))?;
-        Ok(Box::new(Body { stream: Some(Box::pin(stream)), current: bytes::Bytes::new() }))
+        let mut stream = Box::pin(wait(open).map_err(fault("opening it"))?);
+        // The library asks the server only now; what it says then is to be told by its word, and not as a broken body.
+        let current = match wait(stream.next()) {
+            None => return Ok(Box::new(io::empty())),
+            Some(Ok(bytes)) => bytes,
+            Some(Err(error)) => {
+                let kind = error.kind();
+                let cause = error.into_inner().map(|cause| cause.downcast::<opendal::Error>());
+                return Err(match cause {
+                    Some(Ok(error)) => fault("opening it")(*error),
+                    Some(Err(other)) => {
+                        Fault::Other { during: "opening it", error: io::Error::new(kind, other) }
+                    }
+                    None => Fault::Other { during: "opening it", error: kind.into() },
+                });
+            }
+        };
+        Ok(Box::new(Body { stream: Some(stream), current }))
     }
 
     fn part_list(&self, path: &str) -> Result<Option<PartList>, Fault> {

@@ -8,6 +8,7 @@ use super::world::World;
 use crate::declared::{DestinationKind, DestinationName, Require, SetName};
 use crate::format::Level;
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
 /// Why two destinations are one place.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -116,13 +117,11 @@ impl SetCopies {
         let mut line = self.verified.words();
         let (places, off_host) = self.lacking(self.verified);
         if let Some(asked) = places {
-            line.push_str(&format!("; `require` asks for {asked}"));
+            let _ = write!(line, "; `require` asks for {asked}");
         }
         if let Some(asked) = off_host {
-            line.push_str(&format!(
-                "; {} off this host, and `require` asks for {asked}",
-                self.verified.off_host
-            ));
+            let off_host = self.verified.off_host;
+            let _ = write!(line, "; {off_host} off this host, and `require` asks for {asked}");
         }
         line
     }

@@ -224,14 +224,16 @@ impl ServiceStore {
             Some(Ok(bytes)) => bytes,
             Some(Err(error)) => {
                 let kind = error.kind();
-                let cause = error.into_inner().map(|cause| cause.downcast::<opendal::Error>());
-                return Err(match cause {
-                    Some(Ok(error)) => fault("opening it")(*error),
-                    Some(Err(other)) => {
-                        Fault::Other { during: "opening it", error: io::Error::new(kind, other) }
-                    }
-                    None => Fault::Other { during: "opening it", error: kind.into() },
-                });
+                let cause = error.into_inner();
+                return Err(
+                    match cause.map(<dyn std::error::Error + Send + Sync>::downcast::<opendal::Error>) {
+                        Some(Ok(error)) => fault("opening it")(*error),
+                        Some(Err(other)) => {
+                            Fault::Other { during: "opening it", error: io::Error::new(kind, other) }
+                        }
+                        None => Fault::Other { during: "opening it", error: kind.into() },
+                    },
+                );
             }
         };
         Ok(Box::new(Body { stream: Some(stream), current }))

@@ -49,12 +49,12 @@ fn recipient(text: &str) -> Result<BoxedRecipient, String> {
     }
 }
 
-/// For whom something is encrypted.
+/// For whom something is encrypted. Two are equal when the same can open what they make.
 #[derive(Clone)]
 pub struct Sealer(Arc<SealerKind>);
 
 enum SealerKind {
-    Recipients(Vec<BoxedRecipient>),
+    Recipients { texts: Vec<String>, parsed: Vec<BoxedRecipient> },
     Passphrase(SecretString),
 }
 
@@ -64,15 +64,32 @@ impl fmt::Debug for Sealer {
     }
 }
 
+impl PartialEq for Sealer {
+    fn eq(&self, other: &Self) -> bool {
+        match (&*self.0, &*other.0) {
+            (SealerKind::Recipients { texts: one, .. }, SealerKind::Recipients { texts: two, .. }) => {
+                one == two
+            }
+            (SealerKind::Passphrase(one), SealerKind::Passphrase(two)) => {
+                one.expose_secret() == two.expose_secret()
+            }
+            (SealerKind::Recipients { .. }, SealerKind::Passphrase(_))
+            | (SealerKind::Passphrase(_), SealerKind::Recipients { .. }) => false,
+        }
+    }
+}
+
+impl Eq for Sealer {}
+
 impl Sealer {
     /// For everybody in a list of public keys.
     pub fn for_recipients(texts: &[String]) -> Result<Self, EncryptionError> {
-        let recipients: Result<Vec<_>, _> = texts.iter().map(|text| recipient(text)).collect();
-        let recipients = recipients.map_err(EncryptionError::Recipient)?;
-        if recipients.is_empty() {
+        let parsed: Result<Vec<_>, _> = texts.iter().map(|text| recipient(text)).collect();
+        let parsed = parsed.map_err(EncryptionError::Recipient)?;
+        if parsed.is_empty() {
             return Err(EncryptionError::Recipient("the list is empty".to_owned()));
         }
-        Ok(Self(Arc::new(SealerKind::Recipients(recipients))))
+        Ok(Self(Arc::new(SealerKind::Recipients { texts: texts.to_vec(), parsed })))
     }
 
     /// For who knows a passphrase.
@@ -80,12 +97,20 @@ impl Sealer {
         Ok(Self(Arc::new(SealerKind::Passphrase(passphrase_of(passphrase)?))))
     }
 
+    /// The public keys that it is for; none where a passphrase opens it.
+    pub fn recipients(&self) -> &[String] {
+        match &*self.0 {
+            SealerKind::Recipients { texts, .. } => texts,
+            SealerKind::Passphrase(_) => &[],
+        }
+    }
+
     /// Encrypts everything written to it into `out`. What was not finished does not open.
     pub fn seal<W: Write>(&self, out: W) -> io::Result<Sealing<W>> {
         let encryptor = match &*self.0 {
             SealerKind::Passphrase(passphrase) => age::Encryptor::with_user_passphrase(passphrase.clone()),
-            SealerKind::Recipients(recipients) => {
-                let all = recipients.iter().map(|it| &**it as &dyn age::Recipient);
+            SealerKind::Recipients { parsed, .. } => {
+                let all = parsed.iter().map(|it| &**it as &dyn age::Recipient);
                 age::Encryptor::with_recipients(all).map_err(io::Error::other)?
             }
         };

@@ -2,6 +2,7 @@
 
 use super::context::{Context, Failure};
 use super::run::ReportFormat;
+use super::unlock::Unlock;
 use crate::declared::{DestinationName, SetName};
 use crate::destinations::Access;
 use crate::diagnostic::Diagnostic;
@@ -24,6 +25,8 @@ pub struct DiffArgs {
     /// At this destination [default: the set's first]
     #[arg(long, value_name = "NAME", env = "BKP_DESTINATION")]
     destination: Option<DestinationName>,
+    #[command(flatten)]
+    unlock: Unlock,
     /// Output
     #[arg(long, value_enum, env = "BKP_FORMAT", default_value_t = ReportFormat::Text)]
     format: ReportFormat,
@@ -33,6 +36,7 @@ pub fn diff(context: &Context<'_>, args: &DiffArgs) -> Result<ExitCode, Failure>
     let plans = context.plans()?;
     let loaded = plans.plan_of(&args.set)?;
     let sites = look::sites(context.host, loaded, &args.set, args.destination.as_ref(), Access::Look)?;
+    let sites = args.unlock.sites(context, sites)?;
     let site = sites.first().ok_or_else(|| Diagnostic::new("no destination", args.set.to_string()))?;
     let before = look::choose(site, &args.set, &loaded.plan.moved, Some(args.before))?;
     let after = look::choose(site, &args.set, &loaded.plan.moved, args.after)?;

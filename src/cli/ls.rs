@@ -1,6 +1,7 @@
 //! `bkp ls`: what is in a snapshot.
 
 use super::context::{Context, Failure};
+use super::unlock::Unlock;
 use crate::declared::{DestinationName, SetName};
 use crate::destinations::Access;
 use crate::diagnostic::Diagnostic;
@@ -26,24 +27,30 @@ pub struct LsArgs {
     /// At this destination [default: the set's first]
     #[arg(long, value_name = "NAME", env = "BKP_DESTINATION")]
     destination: Option<DestinationName>,
+    #[command(flatten)]
+    unlock: Unlock,
 }
 
 pub fn ls(context: &Context<'_>, args: &LsArgs) -> Result<ExitCode, Failure> {
     let plans = context.plans()?;
     let loaded = plans.plan_of(&args.set)?;
     let sites = look::sites(context.host, loaded, &args.set, args.destination.as_ref(), Access::Look)?;
+    let sites = args.unlock.sites(context, sites)?;
     let site = sites.first().ok_or_else(|| Diagnostic::new("no destination", args.set.to_string()))?;
     let chosen = look::choose(site, &args.set, &loaded.plan.moved, args.snapshot)?;
     context.print(&format!("snapshot {} at {}\n", chosen.copy.id, site.name));
+    if chosen.sealed.manifest.is_concealed() {
+        context.print(&format!("encrypted, and not opened here: {}\n", site.keys.closed()));
+    }
     let members = chosen.sealed.manifest.members.iter();
     for member in members.filter(|member| args.member.as_ref().is_none_or(|wanted| *wanted == member.name)) {
         context.print(&format!(
             "{} ({}, {} stored)\n",
             member.name,
-            human_bytes(member.plain.bytes),
+            member.plain.map_or_else(|| "encrypted".to_owned(), |it| human_bytes(it.bytes)),
             human_bytes(member.stored.bytes)
         ));
-        let listed = look::entries(site, &chosen.copy, member, &mut |entry| {
+        let listed = look::entries(site, (&chosen.copy, &chosen.sealed.manifest), member, &mut |entry| {
             context.print(&format!(
                 "  {} {:>12} {}\n",
                 entry.kind.word(),

@@ -12,6 +12,7 @@ mod diff;
 mod drill;
 mod explain;
 mod facts;
+mod keys;
 mod look_source;
 mod ls;
 mod meta;
@@ -28,6 +29,7 @@ mod schema;
 mod snapshots;
 mod status;
 mod uninstall;
+mod unlock;
 mod validate;
 mod verify;
 
@@ -68,6 +70,7 @@ enum Command {
     Audit(audit::AuditArgs),
     Facts(facts::FactsArgs),
     Pause(pause::PauseArgs),
+    Keys(keys::KeysArgs),
     Uninstall(uninstall::UninstallArgs),
     Daemon(daemon::DaemonArgs),
     Schema(schema::SchemaArgs),
@@ -132,6 +135,7 @@ fn dispatch(context: &Context<'_>, command: Command) -> Result<ExitCode, Failure
         Command::Audit(args) => audit::audit(context, &args),
         Command::Facts(args) => facts::facts(context, &args),
         Command::Pause(args) => pause::pause(context, &args),
+        Command::Keys(args) => keys::keys(context, &args),
         Command::Uninstall(args) => uninstall::uninstall(context, &args),
         Command::Daemon(args) => daemon::daemon(context, &args),
         Command::Schema(args) => schema::schema(context, &args),

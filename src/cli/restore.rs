@@ -2,6 +2,7 @@
 
 use super::as_user;
 use super::context::{Context, Failure};
+use super::unlock::Unlock;
 use crate::declared::{DestinationName, NodeName, SetName};
 use crate::destinations::Access;
 use crate::diagnostic::Diagnostic;
@@ -54,6 +55,8 @@ pub struct RestoreArgs {
     /// The host whose data is wanted, as `restore --from` lists it
     #[arg(long, value_name = "NAME", env = "BKP_HOST", requires = "from")]
     host: Option<NodeName>,
+    #[command(flatten)]
+    unlock: Unlock,
 }
 
 pub fn restore(context: &Context<'_>, args: &RestoreArgs) -> Result<ExitCode, Failure> {
@@ -72,6 +75,7 @@ pub fn restore(context: &Context<'_>, args: &RestoreArgs) -> Result<ExitCode, Fa
         return Ok(code);
     }
     let sites = look::sites(context.host, loaded, set, args.destination.as_ref(), Access::Look)?;
+    let sites = args.unlock.sites(context, sites)?;
     let mut last: Option<Failure> = None;
     for site in &sites {
         match look::choose(site, set, &loaded.plan.moved, args.snapshot) {
@@ -130,6 +134,7 @@ fn words(args: &RestoreArgs, set: &SetName) -> Vec<String> {
         // In one word: a name may begin with a dash.
         words.extend(value.map(|value| format!("{option}={value}")));
     }
+    words.extend(args.unlock.word());
     words
 }
 
@@ -185,27 +190,29 @@ fn warn_of_newer(context: &Context<'_>, site: &Site, chosen: &look::Chosen) {
 
 fn bare(context: &Context<'_>, args: &RestoreArgs, from: &std::path::Path) -> Result<ExitCode, Failure> {
     let any: NodeName = "localhost".parse().expect("`localhost` is a node's name");
-    let opened = Bare::open(context.host, from, args.host.clone().unwrap_or_else(|| any.clone()))?;
+    let open = |node: NodeName| -> Result<Site, Failure> {
+        args.unlock.site(context, Bare::open(context.host, from, node, Access::Look)?.site)
+    };
+    let site = open(args.host.clone().unwrap_or_else(|| any.clone()))?;
     if args.host.is_none() {
-        let hosts = Bare::hosts(&opened.site)?;
+        let hosts = Bare::hosts(&site)?;
         if let ([only], Some(_)) = (hosts.as_slice(), &args.set)
             && let Ok(node) = only.parse()
         {
-            let opened = Bare::open(context.host, from, node)?;
-            return bare_host(context, args, &opened.site);
+            return bare_host(context, args, &open(node)?);
         }
         for host in &hosts {
             context.print(&format!("host {host}\n"));
             if let Ok(node) = host.parse() {
-                list(context, &Bare::open(context.host, from, node)?.site)?;
+                list(context, &open(node)?)?;
             }
         }
         if hosts.is_empty() {
-            return Err(Diagnostic::new("nothing is stored there", opened.site.target.location()).into());
+            return Err(Diagnostic::new("nothing is stored there", site.target.location()).into());
         }
         return Ok(ExitCode::Ok);
     }
-    bare_host(context, args, &opened.site)
+    bare_host(context, args, &site)
 }
 
 fn list(context: &Context<'_>, site: &Site) -> Result<(), Failure> {

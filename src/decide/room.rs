@@ -181,7 +181,7 @@ mod tests {
     }
 
     fn found(scene: &Scene) -> Option<Trend> {
-        let Some(facts) = scene.facts.destinations[&local()].observed.present() else { return None };
+        let facts = scene.facts.destinations[&local()].observed.present()?;
         trend(&scene.world(), &local(), facts)
     }
 

@@ -1,9 +1,10 @@
 //! Where snapshots are kept.
 
 use super::{
-    ByteSize, Compression, DestinationName, Encryption, LayoutTemplate, Protocol, ProvePolicy,
+    ByteSize, Compression, DestinationName, Encryption, Identity, LayoutTemplate, Protocol, ProvePolicy,
     RetentionPolicy, SecretRef, Span,
 };
+use crate::format::Level;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -118,6 +119,14 @@ impl DestinationDeclaration {
             encryption: None,
             layout: None,
             copy_from: None,
+        }
+    }
+
+    /// The highest level that the declared host itself can prove there: what it cannot open it cannot restore.
+    pub fn level_provable_here(&self) -> Level {
+        match self.encryption.as_ref().map(|it| &it.identity) {
+            Some(Identity::Elsewhere(_)) => Level::Intact,
+            Some(Identity::Here(_) | Identity::Passphrase) | None => Level::Restored,
         }
     }
 

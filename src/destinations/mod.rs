@@ -209,6 +209,12 @@ pub trait Destination: Send + Sync {
         Ok(body)
     }
 
+    /// An object's size in bytes; none when there is none.
+    fn size(&self, key: &Key) -> Result<Option<u64>, DestinationError> {
+        let objects = self.list(&key.folder())?;
+        Ok(objects.into_iter().find(|object| object.key == *key).map(|object| object.size_bytes))
+    }
+
     /// All objects below a prefix, sorted by key. Temporary leftovers are not objects. A prefix that does not exist
     /// has none.
     fn list(&self, prefix: &Prefix) -> Result<Vec<Object>, DestinationError>;

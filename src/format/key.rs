@@ -35,6 +35,11 @@ impl Key {
         self.0.rsplit('/').next().unwrap_or(&self.0)
     }
 
+    /// The folder that it lies in.
+    pub fn folder(&self) -> Prefix {
+        Prefix(self.0.rfind('/').map_or_else(String::new, |at| self.0[..=at].to_owned()))
+    }
+
     /// The same key with a suffix.
     #[must_use]
     pub fn with_suffix(&self, suffix: &str) -> Self {
@@ -127,10 +132,22 @@ impl Layout {
     /// The ending of the files that `sha256sum -c` reads.
     pub const SIDECAR: &'static str = ".sha256";
 
-    /// An object of a snapshot, by the name that the manifest gives (already encoded).
+    /// An object of a snapshot, by the name that the manifest gives (already encoded): in the snapshot's folder, or with a
+    /// `/` before it, below the destination's root.
     pub fn artifact(&self, set: &SetName, snapshot: &SnapshotId, encoded: &str) -> Key {
+        if let Some(path) = encoded.strip_prefix('/') {
+            return Key(path.to_owned());
+        }
         Key(format!("{}{encoded}", self.snapshot(set, snapshot).as_str()))
     }
+
+    /// The note of an object of a snapshot that lies outside of its folder: its path below the root.
+    pub fn placed(&self, set: &SetName, snapshot: &SnapshotId, number: usize) -> Key {
+        self.snapshot(set, snapshot).key(&format!("{}{number}", Self::PLACED))
+    }
+
+    /// How the names of such notes begin.
+    pub const PLACED: &'static str = "placed-";
 
     /// A snapshot's proofs.
     pub fn proofs(&self, set: &SetName, snapshot: &SnapshotId) -> Prefix {
@@ -143,9 +160,9 @@ impl Layout {
         Key(format!("{}{time}-{}.json", self.proofs(set, snapshot).as_str(), level.word()))
     }
 
-    /// The copy of an applied plan.
-    pub fn plan_copy(&self, plan: &PlanName) -> Key {
-        self.plans().key(&format!("{plan}.yaml"))
+    /// The copy of an applied plan; `ending` says that it is encrypted.
+    pub fn plan_copy(&self, plan: &PlanName, ending: &str) -> Key {
+        self.plans().key(&format!("{plan}.yaml{ending}"))
     }
 
     /// The copies of applied plans.

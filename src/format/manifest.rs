@@ -1,6 +1,6 @@
 //! The manifest: the JSON that makes artifacts a snapshot. It is written last.
 
-use super::{Digest, SnapshotId};
+use super::{Digest, ManifestEncryption, SnapshotId};
 use crate::declared::{Compression, NodeName, PlanName, SetName};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -120,12 +120,13 @@ pub struct IndexObject {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ManifestMember {
-    /// The member, as the source names it.
+    /// The member, as the source names it; its object where only the details of an encrypted snapshot say it.
     pub name: String,
-    /// Its object's name in the snapshot, encoded.
+    /// Its object's name in the snapshot, encoded; with a `/` before it the path below the destination's root.
     pub object: String,
-    /// The bytes that the source made.
-    pub plain: StoredSize,
+    /// The bytes that the source made; none where only the details of an encrypted snapshot say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plain: Option<StoredSize>,
     /// The bytes that were stored.
     pub stored: StoredSize,
     /// How plain became stored.
@@ -198,7 +199,11 @@ pub struct Manifest {
     /// The source's type, such as `sqlite`.
     pub source: String,
     /// What the source's paths were mounted from.
+    #[serde(default)]
     pub identity: Vec<SourceIdentity>,
+    /// How it is encrypted, where it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<ManifestEncryption>,
     /// Whether every member that was enumerated is here.
     pub complete: bool,
     /// The members, by name.
@@ -220,7 +225,7 @@ impl ManifestMember {
 
 impl Manifest {
     /// The format that this bkp writes.
-    pub const FORMAT: u32 = 1;
+    pub const FORMAT: u32 = 2;
 
     /// Reads a manifest; later versions of the format are refused by number.
     pub fn parse(bytes: &[u8]) -> Result<Self, ManifestError> {
@@ -245,14 +250,27 @@ impl Manifest {
     /// Bytes that the snapshot takes at the destination, manifest and sidecars apart.
     pub fn stored_bytes(&self) -> u64 {
         let index = |member: &ManifestMember| member.index.as_ref().map_or(0, |index| index.stored.bytes);
-        self.members.iter().map(|member| member.stored.bytes + index(member)).sum()
+        let details = self.encryption.as_ref().map_or(0, |it| it.details.stored.bytes);
+        self.members.iter().map(|member| member.stored.bytes + index(member)).sum::<u64>() + details
+    }
+
+    /// Whether names and counts lie in details that were not opened.
+    pub fn is_concealed(&self) -> bool {
+        self.members.iter().any(|member| member.plain.is_none())
+    }
+
+    /// Bytes that the source made, as far as the manifest says it.
+    pub fn plain_bytes(&self) -> impl Iterator<Item = u64> {
+        self.members.iter().filter_map(|member| member.plain.map(|it| it.bytes))
     }
 
     /// Every object that the manifest names, sidecars apart.
     pub fn objects(&self) -> impl Iterator<Item = (&str, &StoredSize)> {
-        self.members.iter().flat_map(|member| {
+        let of_members = self.members.iter().flat_map(|member| {
             let index = member.index.as_ref().map(|index| (index.object.as_str(), &index.stored));
             std::iter::once((member.object.as_str(), &member.stored)).chain(index)
-        })
+        });
+        let details = self.encryption.iter().map(|it| (it.details.object.as_str(), &it.details.stored));
+        of_members.chain(details)
     }
 }

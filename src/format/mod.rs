@@ -2,6 +2,7 @@
 //!
 //! Nothing here touches a destination. docs/FORMAT.md describes every field for people who restore without bkp.
 
+mod details;
 mod digest;
 mod index;
 mod key;
@@ -9,6 +10,7 @@ mod manifest;
 mod proof;
 mod snapshot_id;
 
+pub use details::{Details, DetailsError, EncryptionKind, ManifestEncryption, MemberDetails};
 pub use digest::{Digest, DigestError};
 pub use index::{
     DeviceNumber, EntryKind, EntryTime, EntryTimeError, IndexEntry, IndexError, IndexReader, IndexWriter,

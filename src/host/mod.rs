@@ -18,6 +18,7 @@ pub mod pulse;
 mod read_only;
 mod real;
 mod stream;
+mod wide_pipe;
 
 pub use account::{Account, account, groups};
 pub use addresses::addresses;

@@ -4,15 +4,18 @@
 //! kills its child, with the child's whole process group.
 
 use super::children::{LIVE_GROUPS, STDERR_KEPT_BYTES, STDOUT_KEPT_BYTES, drain, signal_group};
-use super::{Command, Output, pulse};
+use super::wide_pipe::WidePipe;
+use super::{Command, Output, pause, pulse};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Between two looks at whether a child has ended.
-const POLL: Duration = Duration::from_millis(10);
+/// Between the first two looks at whether a child has ended; each later one comes after twice the time.
+const POLL_MIN: Duration = Duration::from_millis(1);
+/// The longest between two looks.
+const POLL_MAX: Duration = Duration::from_millis(16);
 /// Bytes moved at once.
 const BUFFER_BYTES: usize = 256 << 10;
 
@@ -67,6 +70,7 @@ impl Live {
     pub(super) fn end(mut self, stdout: Vec<u8>) -> io::Result<Output> {
         let deadline = Instant::now() + self.time_limit;
         let mut timed_out = false;
+        let mut poll = POLL_MIN;
         let status = loop {
             if let Some(status) = self.child.try_wait()? {
                 break status.code();
@@ -76,7 +80,8 @@ impl Live {
                 signal_group(self.child.id(), rustix::process::Signal::KILL);
                 break self.child.wait()?.code();
             }
-            std::thread::sleep(POLL);
+            pause(poll);
+            poll = POLL_MAX.min(2 * poll);
         };
         signal_group(self.child.id(), rustix::process::Signal::KILL);
         self.forget();
@@ -103,7 +108,7 @@ fn missing_pipe() -> io::Error {
 /// A child whose standard output is read as it comes. Its time limit counts from [`ChildReader::finish`] on.
 #[derive(Debug)]
 pub struct ChildReader {
-    stdout: ChildStdout,
+    stdout: WidePipe,
     live: Live,
 }
 
@@ -112,7 +117,7 @@ impl ChildReader {
     pub fn start(command: &Command) -> io::Result<Self> {
         let mut live = spawn(command, Stdio::null(), Stdio::piped())?;
         let stdout = live.child.stdout.take().ok_or_else(missing_pipe)?;
-        Ok(Self { stdout, live })
+        Ok(Self { stdout: WidePipe::new(stdout), live })
     }
 
     /// Its process id.

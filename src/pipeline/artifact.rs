@@ -5,6 +5,7 @@ use super::error::ReadBackError;
 use super::tally::Tally;
 use crate::declared::Compression;
 use crate::destinations::Destination;
+use crate::encryption::Opener;
 use crate::format::{Key, StoredSize};
 use crate::host::pulse;
 use std::io::{self, Read};
@@ -57,19 +58,28 @@ pub struct ArtifactReader {
     damage: Option<String>,
 }
 
-/// Begins to read an artifact with the sums that its manifest gives; `plain` is none for a list of entries, whose
-/// stored bytes alone are in the manifest.
+/// Begins to read an artifact with the sums that its manifest gives, opened first where it is encrypted; `plain` is none for
+/// a list of entries, whose stored bytes alone are in the manifest.
 pub fn open_artifact(
     target: &dyn Destination,
     key: &Key,
-    compression: Compression,
+    (compression, opener): (Compression, Option<&Opener>),
     stored: &StoredSize,
     plain: Option<&StoredSize>,
 ) -> Result<ArtifactReader, ReadBackError> {
     let body = target.get(key).map_err(|error| ReadBackError::opening(key, error))?;
     let tap = Tap(Arc::new(Mutex::new(Stored { body, tally: Tally::default(), failure: None })));
-    let decoder = decompressor(compression, Box::new(tap.clone()))
-        .map_err(|error| ReadBackError::reading(key, error))?;
+    let opened: Box<dyn Read + Send> = match opener {
+        None => Box::new(tap.clone()),
+        Some(opener) => Box::new(opener.open(tap.clone()).map_err(|error| {
+            // Bytes that the destination did not give are not the wrong key's.
+            match tap.stored().failure.take() {
+                Some(failure) => ReadBackError::reading(key, failure),
+                None => ReadBackError::NotOpened { key: key.clone(), error },
+            }
+        })?),
+    };
+    let decoder = decompressor(compression, opened).map_err(|error| ReadBackError::reading(key, error))?;
     Ok(ArtifactReader {
         key: key.clone(),
         decoder,

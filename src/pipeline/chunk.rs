@@ -12,6 +12,20 @@ pub(super) const CHUNK_BYTES: usize = 256 << 10;
 /// Chunks that wait in a queue: by so much the fastest destination runs ahead of the slowest.
 pub(super) const QUEUE_CHUNKS: usize = 4;
 
+/// Fills a buffer; less than full only at the end.
+pub(super) fn fill(stream: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match stream.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(length) => filled += length,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
 /// Buffers that come back when nobody needs their chunk any more.
 #[derive(Debug)]
 pub(super) struct Pool {

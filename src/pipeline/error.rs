@@ -3,6 +3,7 @@
 //! "It differs" and "it could not be looked at" must never become one another.
 
 use crate::destinations::DestinationError;
+use crate::encryption::EncryptionError;
 use crate::format::{Key, StoredSize};
 use crate::sources::SourceError;
 use std::io;
@@ -25,6 +26,15 @@ pub enum ReadBackError {
         /// The object.
         key: Key,
     },
+    /// Could not tell: the identity does not open it.
+    #[error("`{key}` was not opened")]
+    NotOpened {
+        /// The object.
+        key: Key,
+        /// Why.
+        #[source]
+        error: EncryptionError,
+    },
     /// Could not tell: the destination did not give the bytes.
     #[error("`{key}` could not be read back")]
     Unreadable {
@@ -41,7 +51,7 @@ impl ReadBackError {
     pub fn is_disproven(&self) -> bool {
         match self {
             Self::Differs { .. } | Self::Missing { .. } => true,
-            Self::Unreadable { .. } => false,
+            Self::Unreadable { .. } | Self::NotOpened { .. } => false,
         }
     }
 
@@ -97,6 +107,15 @@ pub enum StoreError {
         /// The object.
         key: Key,
         /// What the compressor said.
+        #[source]
+        error: io::Error,
+    },
+    /// Encrypting failed.
+    #[error("encrypting `{key}` failed")]
+    Encrypt {
+        /// The object.
+        key: Key,
+        /// What was said.
         #[source]
         error: io::Error,
     },

@@ -4,14 +4,14 @@
 //! nobody works for nobody.
 
 use super::chunk::{CHUNK_BYTES, Message, Pool};
-use super::compress::compressor;
+use super::packing::PackingStep;
 use super::tally::Tally;
-use crate::declared::Compression;
 use crate::format::StoredSize;
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender};
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
 /// How long a full queue may hold up the look whether the run was told to end.
@@ -62,6 +62,11 @@ fn send(queue: &Sender<Message>, message: &Message, cancelled: &dyn Fn() -> bool
     }
 }
 
+/// A thread's result; its panic is ours.
+pub(super) fn joined<T>(handle: ScopedJoinHandle<'_, T>) -> T {
+    handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
 /// Adds up a queue; none when it ended without its end.
 pub(super) fn digest(queue: &Receiver<Message>) -> Option<StoredSize> {
     let mut tally = Tally::default();
@@ -74,15 +79,15 @@ pub(super) fn digest(queue: &Receiver<Message>) -> Option<StoredSize> {
     }
 }
 
-/// Compresses a queue into the queues of its destinations; none when it ended without its end, or when no destination
+/// Compresses or encrypts a queue into the queues behind it; none when it ended without its end, or when no destination
 /// was left (each has its own error then).
 pub(super) fn pack(
     queue: &Receiver<Message>,
-    compression: Compression,
+    step: &PackingStep,
     lanes: Vec<Sender<Message>>,
 ) -> io::Result<Option<StoredSize>> {
     let deserted = Arc::new(AtomicBool::new(false));
-    let mut packer = compressor(compression, Branches::new(lanes, Arc::clone(&deserted)))?;
+    let mut packer = step.begin(Branches::new(lanes, Arc::clone(&deserted)))?;
     let sum = loop {
         match queue.recv() {
             Ok(Message::Chunk(chunk)) => {

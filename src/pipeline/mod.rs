@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! source --+--> plain digest
-//!          +--> compressor (one for each distinct compression) --> stored digest --+--> queue --> destination
-//!                                                                                  +--> queue --> destination
+//!          +--> compressor (one for each compression) --+--> stored digest, queue --> destination
+//!                                                       +--> encryptor (one for each set of recipients)
+//!                                                                +--> stored digest, queue --> destination
 //! ```
 //!
 //! The end of the stream is passed on only when the source's `finish` has given its proof; anything else ends every
@@ -18,6 +19,7 @@ mod error;
 mod fan_out;
 mod gzip;
 mod object;
+mod packing;
 mod read_back;
 mod receipt;
 mod seal;
@@ -28,7 +30,8 @@ mod tests;
 
 pub use artifact::{ArtifactReader, open_artifact};
 pub use error::{ReadBackError, StoreError};
-pub use object::{sidecar, store_bytes, store_index};
+pub use object::{copy_artifact, copy_object, sidecar, store_bytes, store_index};
+pub use packing::Packing;
 pub use read_back::read_back;
 pub use receipt::Receipt;
 pub use seal::{ManifestDraft, ProvenMember, Sealed, seal};

@@ -1,12 +1,15 @@
 //! Small objects beside the artifacts: sidecars, proofs, plan copies, and the index of a member's entries.
 
 use super::error::StoreError;
+use super::packing::Packing;
 use super::read_back::read_back;
-use super::store::{Flow, Track, flow};
+use super::receipt::Receipt;
+use super::store::{Flow, Lane, Track, flow};
 use super::tally::Tally;
 use crate::declared::Compression;
 use crate::destinations::Destination;
-use crate::format::{Digest, Key, StoredSize};
+use crate::encryption::Sealer;
+use crate::format::{Digest, Key, ManifestMember, StoredSize};
 use crate::host::Host;
 use std::path::Path;
 
@@ -31,17 +34,20 @@ pub fn store_bytes(
     Ok(stored)
 }
 
-/// Stores a file of the scratch folder, compressed with zstd, and reads it back; gives the sum of the stored bytes.
+/// Stores a file of the scratch folder, compressed with zstd and encrypted for whom the artifacts are, and reads it back;
+/// gives the sum of the stored bytes.
 pub fn store_index(
     host: &dyn Host,
     target: &dyn Destination,
     key: &Key,
     file: &Path,
+    sealer: Option<&Sealer>,
 ) -> Result<StoredSize, StoreError> {
     let failed = |error| StoreError::File { path: file.to_owned(), error };
     #[expect(clippy::disallowed_methods, reason = "an index can be large and is streamed")]
     let stream = std::fs::File::open(file).map_err(failed)?;
-    let track = Track { compression: Compression::Zstd, target, key };
+    let packing = Packing { compression: Compression::Zstd, sealer: sealer.cloned() };
+    let track = Track { packing: &packing, target, key };
     let Flow { outcome, mut receipts, .. } = flow(host, stream, |_| Ok(()), &[track], &|_| (), &|| false);
     let receipt = receipts.pop().unwrap_or(Err(StoreError::NoDestinationLeft));
     match (receipt, outcome) {
@@ -52,6 +58,43 @@ pub fn store_index(
             Err(error)
         }
     }
+}
+
+/// Copies an artifact from one destination to another as it is stored, and reads it back there.
+pub fn copy_artifact(
+    host: &dyn Host,
+    (from, from_key): (&dyn Destination, &Key),
+    to: &Lane<'_>,
+    member: &ManifestMember,
+) -> Result<Receipt, StoreError> {
+    let plain = member.plain.ok_or_else(|| StoreError::Unproven {
+        reason: format!("`{}` is encrypted, and what it was made of is not known here", member.object),
+    })?;
+    put_copy((from, from_key), (to.target, &to.key))?;
+    let track = Track { packing: &to.packing, target: to.target, key: &to.key };
+    Receipt::prove(host, &track, plain, member.stored, &|| false).inspect_err(|error| {
+        remove_unproven(to.target, &to.key, error);
+    })
+}
+
+/// Copies any other object of a snapshot as it is stored, and reads it back there.
+pub fn copy_object(
+    from: (&dyn Destination, &Key),
+    (to, to_key): (&dyn Destination, &Key),
+    expected: &StoredSize,
+) -> Result<(), StoreError> {
+    put_copy(from, (to, to_key))?;
+    read_back(to, to_key, expected).map_err(StoreError::ReadBack).inspect_err(|error| {
+        remove_unproven(to, to_key, error);
+    })
+}
+
+fn put_copy(
+    (from, from_key): (&dyn Destination, &Key),
+    (to, to_key): (&dyn Destination, &Key),
+) -> Result<(), StoreError> {
+    let mut body = from.get(from_key).map_err(StoreError::Destination)?;
+    to.put_new(to_key, &mut body).map_err(StoreError::Destination)
 }
 
 /// Removes what was stored and did not come back as it was, as far as the destination lets us.

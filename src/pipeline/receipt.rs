@@ -1,9 +1,9 @@
 //! The proof that a destination gave an artifact back.
 
 use super::error::StoreError;
+use super::packing::Packing;
 use super::read_back::read_back_unless;
 use super::store::Track;
-use crate::declared::Compression;
 use crate::format::{Key, StoredSize};
 use crate::host::Host;
 use jiff::Timestamp;
@@ -25,7 +25,7 @@ use jiff::Timestamp;
 pub struct Receipt {
     location: String,
     key: Key,
-    compression: Compression,
+    packing: Packing,
     plain: StoredSize,
     stored: StoredSize,
     read_back_at: Timestamp,
@@ -46,7 +46,7 @@ impl Receipt {
         Ok(Self {
             location: track.target.location(),
             key: track.key.clone(),
-            compression: track.compression,
+            packing: track.packing.clone(),
             plain,
             stored,
             read_back_at: host.now(),
@@ -64,8 +64,8 @@ impl Receipt {
     }
 
     /// How plain became stored.
-    pub fn compression(&self) -> Compression {
-        self.compression
+    pub fn packing(&self) -> &Packing {
+        &self.packing
     }
 
     /// The bytes that the source made.

@@ -8,8 +8,10 @@ use super::object::{sidecar, store_bytes};
 use super::receipt::Receipt;
 use crate::declared::{PlanName, SetName};
 use crate::destinations::Destination;
+use crate::encryption::Sealer;
 use crate::format::{
-    Digest, FailedMember, IndexObject, Layout, Manifest, ManifestMember, SnapshotId, SourceIdentity, Trigger,
+    Details, Digest, EncryptionKind, FailedMember, IndexObject, Layout, Manifest, ManifestEncryption,
+    ManifestMember, SnapshotId, SourceIdentity, Trigger,
 };
 use crate::host::Host;
 use crate::sources::Complete;
@@ -49,27 +51,46 @@ pub struct ProvenMember {
 }
 
 impl ProvenMember {
-    /// Joins the source's proof and the destination's. `index` is what [`super::store_index`] stored beside the
-    /// artifact.
+    /// Joins the source's proof and the destination's. `object` is the artifact's name in the manifest, `index` what
+    /// [`super::store_index`] stored beside the artifact.
     pub fn new(
         complete: &Complete,
         receipt: Receipt,
-        name: String,
+        (name, object): (String, String),
         read_at: Timestamp,
         index: Option<IndexObject>,
     ) -> Self {
         let member = ManifestMember {
             name,
-            object: receipt.key().file_name().to_owned(),
-            plain: *receipt.plain(),
+            object,
+            plain: Some(*receipt.plain()),
             stored: *receipt.stored(),
-            compression: receipt.compression(),
+            compression: receipt.packing().compression,
             read_at,
             read_back_at: receipt.read_back_at(),
             counts: complete.counts().clone(),
             bounds: complete.bounds().clone(),
             warnings: complete.warnings().to_vec(),
             index,
+        };
+        Self { receipt, member }
+    }
+
+    /// Joins the receipt of a copy with what the manifest that it was copied under says of the source.
+    pub fn copied(
+        receipt: Receipt,
+        original: &ManifestMember,
+        object: String,
+        index: Option<IndexObject>,
+    ) -> Self {
+        let member = ManifestMember {
+            object,
+            plain: Some(*receipt.plain()),
+            stored: *receipt.stored(),
+            compression: receipt.packing().compression,
+            read_back_at: receipt.read_back_at(),
+            index,
+            ..original.clone()
         };
         Self { receipt, member }
     }
@@ -108,7 +129,8 @@ impl Sealed {
 }
 
 /// Makes the artifacts at a destination a snapshot: writes the manifest's sidecar, then the manifest, and reads both
-/// back. Refuses what is not proven for this destination and this snapshot.
+/// back. What must not be read by everybody goes into details that are encrypted as the artifacts are. Refuses what is not
+/// proven for this destination and this snapshot.
 pub fn seal(
     host: &dyn Host,
     target: &dyn Destination,
@@ -116,18 +138,50 @@ pub fn seal(
     draft: ManifestDraft,
     proven: Vec<ProvenMember>,
 ) -> Result<Sealed, StoreError> {
+    let sealer = proven.first().and_then(|it| it.receipt.packing().sealer.clone());
     for member in &proven {
         check_receipt(target, layout, &draft, member)?;
+        if member.receipt.packing().sealer != sealer {
+            return unproven("its members are not encrypted for the same recipients".to_owned());
+        }
     }
     let manifest = manifest(host, layout, draft, proven);
     check_names(&manifest)?;
     check_objects(target, layout, &manifest)?;
-    let bytes = manifest.render();
+    let written = match &sealer {
+        None => manifest.clone(),
+        Some(sealer) => concealed(host, target, layout, sealer, manifest.clone())?,
+    };
+    let bytes = written.render();
     let digest = Digest::of(&bytes);
     let key = layout.manifest(&manifest.set, &manifest.snapshot);
     store_bytes(host, target, &key.with_suffix(Layout::SIDECAR), &sidecar(key.file_name(), &digest))?;
     store_bytes(host, target, &key, &bytes)?;
+    let manifest = Manifest { encryption: written.encryption, ..manifest };
     Ok(Sealed { manifest, digest })
+}
+
+/// Stores what only who can open it may know, and gives what everybody may.
+fn concealed(
+    host: &dyn Host,
+    target: &dyn Destination,
+    layout: &Layout,
+    sealer: &Sealer,
+    mut manifest: Manifest,
+) -> Result<Manifest, StoreError> {
+    let object = Details::OBJECT;
+    let key = layout.artifact(&manifest.set, &manifest.snapshot, object);
+    let details = Details::taken_from(&mut manifest);
+    let bytes = sealer.seal_bytes(&details.render());
+    let bytes = bytes.map_err(|error| StoreError::Encrypt { key: key.clone(), error })?;
+    let stored = store_bytes(host, target, &key, &bytes)?;
+    store_bytes(host, target, &key.with_suffix(Layout::SIDECAR), &sidecar(object, &stored.sha256))?;
+    manifest.encryption = Some(ManifestEncryption {
+        kind: EncryptionKind::Age,
+        recipients: sealer.recipients().to_vec(),
+        details: IndexObject { object: object.to_owned(), stored },
+    });
+    Ok(manifest)
 }
 
 fn unproven<T>(reason: String) -> Result<T, StoreError> {
@@ -167,6 +221,7 @@ fn manifest(host: &dyn Host, layout: &Layout, draft: ManifestDraft, proven: Vec<
         trigger: draft.trigger,
         source: draft.source,
         identity: draft.identity,
+        encryption: None,
         complete: draft.failed.is_empty(),
         members,
         failed: draft.failed,
@@ -199,8 +254,14 @@ fn check_objects(target: &dyn Destination, layout: &Layout, manifest: &Manifest)
     let listed = target.list(&prefix).map_err(StoreError::Destination)?;
     let sizes: BTreeMap<_, _> = listed.iter().map(|object| (&object.key, object.size_bytes)).collect();
     for (object, stored) in manifest.objects() {
-        match sizes.get(&layout.artifact(&manifest.set, &manifest.snapshot, object)) {
-            Some(found) if *found == stored.bytes => {}
+        let key = layout.artifact(&manifest.set, &manifest.snapshot, object);
+        // What lies elsewhere is in no listing of the snapshot's folder.
+        let found = match object.starts_with('/') {
+            true => target.size(&key).map_err(StoreError::Destination)?,
+            false => sizes.get(&key).copied(),
+        };
+        match found {
+            Some(found) if found == stored.bytes => {}
             Some(found) => {
                 return unproven(format!(
                     "`{object}` has {found} bytes at the destination, not {}",

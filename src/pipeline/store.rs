@@ -2,12 +2,14 @@
 //!
 //! The source is read once and compressed once for each distinct compression, however many destinations there are.
 
-use super::chunk::{Body, Message, Pool, QUEUE_CHUNKS};
+use super::chunk::{Body, Message, Pool, QUEUE_CHUNKS, fill};
 use super::error::StoreError;
-use super::fan_out::{Stopped, Trunk, digest, pack};
+use super::fan_out::{Stopped, Trunk, digest, joined, pack};
+use super::packing::{Packing, PackingStep};
 use super::receipt::Receipt;
 use crate::declared::{Compression, DestinationName};
 use crate::destinations::{Destination, DestinationError};
+use crate::encryption::Sealer;
 use crate::format::{Key, StoredSize};
 use crate::host::Host;
 use crate::host::pulse;
@@ -22,11 +24,11 @@ use std::thread::{Scope, ScopedJoinHandle};
 pub struct Lane<'a> {
     /// Its name in the plan.
     pub destination: DestinationName,
-    /// How its artifact is compressed.
-    pub compression: Compression,
+    /// How its artifact is packed.
+    pub packing: Packing,
     /// The destination.
     pub target: &'a dyn Destination,
-    /// The artifact's key, with the compression's extension.
+    /// The artifact's key, with the packing's extension.
     pub key: Key,
 }
 
@@ -44,7 +46,7 @@ pub struct Stored {
 /// A [`Lane`] without its name.
 #[derive(Clone, Copy)]
 pub(super) struct Track<'a> {
-    pub compression: Compression,
+    pub packing: &'a Packing,
     pub target: &'a dyn Destination,
     pub key: &'a Key,
 }
@@ -62,7 +64,7 @@ pub fn store(
 ) -> Stored {
     let tracks: Vec<Track<'_>> = lanes
         .iter()
-        .map(|lane| Track { compression: lane.compression, target: lane.target, key: &lane.key })
+        .map(|lane| Track { packing: &lane.packing, target: lane.target, key: &lane.key })
         .collect();
     let finish = |stream: Box<dyn SourceStream>| stream.finish().map_err(StoreError::Source);
     let Flow { read_bytes, outcome, receipts } = flow(host, stream, finish, &tracks, progress, cancelled);
@@ -86,7 +88,39 @@ struct Put {
 /// Sizes and digests, as far as the streams came to their ends.
 struct Sums {
     plain: Option<StoredSize>,
-    packed: BTreeMap<Compression, io::Result<Option<StoredSize>>>,
+    packed: Vec<(Packing, io::Result<Option<StoredSize>>)>,
+}
+
+impl Sums {
+    fn of(&self, packing: &Packing) -> Option<&io::Result<Option<StoredSize>>> {
+        self.packed.iter().find(|(it, _)| it == packing).map(|(_, sum)| sum)
+    }
+
+    /// Why a packing came to nothing, where compressing or encrypting failed.
+    fn failure(&self, packing: &Packing) -> Option<io::Error> {
+        let steps = [Packing::open(packing.compression), packing.clone()];
+        steps.iter().find_map(|step| match self.of(step) {
+            Some(Err(error)) => Some(io::Error::new(error.kind(), error.to_string())),
+            Some(Ok(_)) | None => None,
+        })
+    }
+}
+
+/// The lanes behind one compression: those that take it as it is, and those of each encryption.
+#[derive(Default)]
+struct Branch {
+    open: Vec<Sender<Message>>,
+    sealed: Vec<(Sealer, Vec<Sender<Message>>)>,
+}
+
+impl Branch {
+    fn add(&mut self, sealer: Option<&Sealer>, lane: Sender<Message>) {
+        let Some(sealer) = sealer else { return self.open.push(lane) };
+        match self.sealed.iter_mut().find(|(it, _)| it == sealer) {
+            Some((_, lanes)) => lanes.push(lane),
+            None => self.sealed.push((sealer.clone(), vec![lane])),
+        }
+    }
 }
 
 /// Moves a stream to every track; `finish` is asked for its proof before the end is passed on.
@@ -101,24 +135,32 @@ pub(super) fn flow<S: Read, T>(
     let stop = AtomicBool::new(false);
     let mut read_bytes = 0;
     let (outcome, puts, sums) = std::thread::scope(|scope| {
-        let (mut branches, mut uploads) = (BTreeMap::<Compression, Vec<_>>::new(), Vec::new());
+        let (mut branches, mut uploads) = (BTreeMap::<Compression, Branch>::new(), Vec::new());
         for track in tracks {
             let (queue, handle) = upload(scope, *track, &stop);
-            branches.entry(track.compression).or_default().push(queue);
+            branches.entry(track.packing.compression).or_default().add(track.packing.sealer.as_ref(), queue);
             uploads.push(handle);
         }
         let (sender, queue) = crossbeam_channel::bounded(QUEUE_CHUNKS);
         let plain = scope.spawn(move || digest(&queue));
         let mut trunk = Trunk { digest: sender, branches: Vec::new() };
-        let mut packers = BTreeMap::new();
-        for (compression, lanes) in branches {
+        let mut packers = Vec::new();
+        let mut begin = |packing: Packing, step: PackingStep, lanes| {
+            let (sender, queue) = crossbeam_channel::bounded(QUEUE_CHUNKS);
+            packers.push((packing, scope.spawn(move || pack(&queue, &step, lanes))));
+            sender
+        };
+        for (compression, Branch { open: mut lanes, sealed }) in branches {
+            for (sealer, sealed) in sealed {
+                let packing = Packing { compression, sealer: Some(sealer.clone()) };
+                lanes.push(begin(packing, PackingStep::Seal(sealer), sealed));
+            }
             match compression {
-                // What is stored as made goes straight from the source, and has the plain digest.
+                // What is not compressed goes straight from the source; stored as made it has the plain digest.
                 Compression::None => trunk.branches.extend(lanes),
                 Compression::Zstd | Compression::Gzip => {
-                    let (sender, queue) = crossbeam_channel::bounded(QUEUE_CHUNKS);
-                    trunk.branches.push(sender);
-                    packers.insert(compression, scope.spawn(move || pack(&queue, compression, lanes)));
+                    let step = PackingStep::Compress(compression);
+                    trunk.branches.push(begin(Packing::open(compression), step, lanes));
                 }
             }
         }
@@ -132,7 +174,7 @@ pub(super) fn flow<S: Read, T>(
         }
         // Whoever waits for a message that will not come learns of it now.
         drop(trunk);
-        let packed = packers.into_iter().map(|(compression, packer)| (compression, joined(packer))).collect();
+        let packed = packers.into_iter().map(|(packing, packer)| (packing, joined(packer))).collect();
         let puts: Vec<Put> = uploads.into_iter().map(joined).collect();
         (outcome, puts, Sums { plain: joined(plain), packed })
     });
@@ -141,11 +183,6 @@ pub(super) fn flow<S: Read, T>(
         puts.into_iter().zip(tracks).map(|(put, track)| settle(put, track, &sums, complete)).collect();
     let receipts = prove(host, tracks, stored, cancelled);
     Flow { read_bytes, outcome, receipts }
-}
-
-/// A thread's result; its panic is ours.
-fn joined<T>(handle: ScopedJoinHandle<'_, T>) -> T {
-    handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// Begins to store at one destination what its queue gives.
@@ -197,20 +234,6 @@ fn pump<S: Read, T>(
     }
 }
 
-/// Fills a buffer; less than full only at the end.
-fn fill(stream: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match stream.read(&mut buffer[filled..]) {
-            Ok(0) => break,
-            Ok(length) => filled += length,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
-}
-
 /// Streams may carry their own error through `Read`.
 fn source_error(error: io::Error) -> StoreError {
     match error.downcast::<SourceError>() {
@@ -227,12 +250,8 @@ fn settle(
     complete: bool,
 ) -> Result<(StoredSize, StoredSize), StoreError> {
     let key = || track.key.clone();
-    let compressor_failed = || match sums.packed.get(&track.compression) {
-        Some(Err(error)) => Some(io::Error::new(error.kind(), error.to_string())),
-        Some(Ok(_)) | None => None,
-    };
     match put.result {
-        Err(DestinationError::BodyAborted { .. }) => match compressor_failed() {
+        Err(DestinationError::BodyAborted { .. }) => match sums.failure(track.packing) {
             Some(error) => return Err(StoreError::Compress { key: key(), error }),
             None => return Err(StoreError::Aborted { key: key() }),
         },
@@ -241,11 +260,9 @@ fn settle(
         Ok(()) if !complete => return Err(StoreError::Aborted { key: key() }),
         Ok(()) => {}
     }
-    let stored = match track.compression {
-        Compression::None => sums.plain,
-        Compression::Zstd | Compression::Gzip => {
-            sums.packed.get(&track.compression).and_then(|packed| *packed.as_ref().ok()?)
-        }
+    let stored = match track.packing {
+        Packing { compression: Compression::None, sealer: None } => sums.plain,
+        packing => sums.of(packing).and_then(|packed| *packed.as_ref().ok()?),
     };
     sums.plain.zip(stored).ok_or_else(|| StoreError::Aborted { key: key() })
 }

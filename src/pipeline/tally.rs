@@ -1,12 +1,7 @@
 //! Length and SHA-256 of what goes by.
 
 use crate::format::{Digest, StoredSize};
-use crate::host::pulse;
 use sha2::{Digest as _, Sha256};
-use std::io::{self, Read};
-
-/// Bytes read at once.
-const BUFFER_BYTES: usize = 256 << 10;
 
 /// A running count and digest.
 #[derive(Debug, Default, Clone)]
@@ -32,23 +27,5 @@ impl Tally {
         let mut tally = Self::default();
         tally.add(bytes);
         tally.size()
-    }
-
-    /// Reads to the end; none when it was told to stop before.
-    pub fn of_reader(reader: &mut dyn Read, cancelled: &dyn Fn() -> bool) -> io::Result<Option<StoredSize>> {
-        let mut tally = Self::default();
-        let mut buffer = vec![0; BUFFER_BYTES];
-        while !cancelled() {
-            match reader.read(&mut buffer) {
-                Ok(0) => return Ok(Some(tally.size())),
-                Ok(length) => {
-                    pulse::beat();
-                    tally.add(&buffer[..length]);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(None)
     }
 }

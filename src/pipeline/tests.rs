@@ -3,9 +3,10 @@
 mod artifact;
 mod object;
 mod seal;
+mod sealed;
 mod store;
 
-use super::{Lane, Stored};
+use super::{Lane, Packing, Stored};
 use crate::declared::{Compression, DestinationName, SetName};
 use crate::destinations::Destination;
 use crate::format::{Counts, Key, Layout, SnapshotId};
@@ -109,7 +110,7 @@ fn name(text: &str) -> DestinationName {
 
 fn lane<'a>(destination: &str, compression: Compression, target: &'a dyn Destination) -> Lane<'a> {
     let key = key(&format!("all.tar{}", compression.extension()));
-    Lane { destination: name(destination), compression, target, key }
+    Lane { destination: name(destination), packing: Packing::open(compression), target, key }
 }
 
 fn store(producer: &Producer, lanes: &[Lane<'_>]) -> Stored {

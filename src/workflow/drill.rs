@@ -6,7 +6,8 @@ use super::scratch::Scratch;
 use super::verify::{self, Shown, Unproven, chain, conclude, sealed_of, unproven};
 use crate::declared::{SetName, SourceDeclaration};
 use crate::diagnostic::Diagnostic;
-use crate::format::{Counts, Level, ManifestMember, StoredSize};
+use crate::encryption::Opener;
+use crate::format::{Counts, IndexObject, Level, Manifest, ManifestMember};
 use crate::host::Host;
 use crate::observed::SealedFacts;
 use crate::pipeline::{self, ArtifactReader};
@@ -48,7 +49,12 @@ fn attempt(
         sources::restorer(&sealed.manifest.source).map_err(|error| could_not_tell(chain(&error)))?;
     let scratch = Scratch::new(host, &places.state, set, declaration)
         .map_err(|error| could_not_tell(error.diagnostic().sentence()))?;
-    let needed: u64 = sealed.manifest.members.iter().map(|member| member.plain.bytes).max().unwrap_or(0);
+    if sealed.manifest.is_concealed() {
+        let why =
+            format!("{}; drill it where the key is: `bkp drill {set} --identity FILE`", site.keys.closed());
+        return Err((None, Unproven::CouldNotTell(why)));
+    }
+    let needed: u64 = sealed.manifest.plain_bytes().max().unwrap_or(0);
     if let Ok(space) = host.space(scratch.path())
         && space.free_bytes < needed
     {
@@ -68,7 +74,7 @@ fn attempt(
         let folder = scratch
             .empty(host, &format!("member-{number}"))
             .map_err(|error| could_not_tell(error.diagnostic().sentence()))?;
-        match drill_member(&mut *drill, site, copy, member, &folder) {
+        match drill_member(&mut *drill, (site, &sealed.manifest), copy, member, &folder) {
             Ok(restored) => {
                 counts.insert(member.name.clone(), restored);
             }
@@ -80,9 +86,14 @@ fn attempt(
     Ok((sealed, Shown { counts, limits: drill.limits() }))
 }
 
+/// What opens the artifacts of a snapshot; none where they are not encrypted.
+pub fn opener_for<'a>(site: &'a Site, manifest: &Manifest) -> Option<&'a Opener> {
+    manifest.encryption.as_ref().and_then(|_| site.keys.opener())
+}
+
 /// Opens a member's artifact and its list of entries.
 pub fn open_member(
-    site: &Site,
+    (site, manifest): (&Site, &Manifest),
     copy: &Copy,
     member: &ManifestMember,
 ) -> Result<(ArtifactReader, Option<ArtifactReader>), pipeline::ReadBackError> {
@@ -90,37 +101,33 @@ pub fn open_member(
     let body = pipeline::open_artifact(
         &*site.target,
         &key,
-        member.compression,
+        (member.compression, opener_for(site, manifest)),
         &member.stored,
-        Some(&member.plain),
+        member.plain.as_ref(),
     )?;
-    let index = member
-        .index
-        .as_ref()
-        .map(|index| open_index(site, copy, &index.object, &index.stored))
-        .transpose()?;
+    let index = member.index.as_ref().map(|index| open_index((site, manifest), copy, index)).transpose()?;
     Ok((body, index))
 }
 
 /// Opens a list of entries; its uncompressed size is not in the manifest.
 pub fn open_index(
-    site: &Site,
+    (site, manifest): (&Site, &Manifest),
     copy: &Copy,
-    object: &str,
-    stored: &StoredSize,
+    index: &IndexObject,
 ) -> Result<ArtifactReader, pipeline::ReadBackError> {
-    let key = site.layout.artifact(&copy.stored_as, &copy.id, object);
-    pipeline::open_artifact(&*site.target, &key, crate::declared::Compression::Zstd, stored, None)
+    let key = site.layout.artifact(&copy.stored_as, &copy.id, &index.object);
+    let packed = (crate::declared::Compression::Zstd, opener_for(site, manifest));
+    pipeline::open_artifact(&*site.target, &key, packed, &index.stored, None)
 }
 
 fn drill_member(
     drill: &mut dyn Drill,
-    site: &Site,
+    from: (&Site, &Manifest),
     copy: &Copy,
     member: &ManifestMember,
     folder: &Path,
 ) -> Result<Counts, Unproven> {
-    let (mut body, mut index) = open_member(site, copy, member).map_err(|error| unproven(&error))?;
+    let (mut body, mut index) = open_member(from, copy, member).map_err(|error| unproven(&error))?;
     let artifact = Artifact {
         member: &member.name,
         body: &mut body,

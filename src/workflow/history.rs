@@ -1,9 +1,10 @@
 //! A set's snapshots at a destination: their names, manifests, objects and proofs.
 
-use crate::declared::{DestinationDeclaration, DestinationName, NodeName, Plan, SetName};
+use super::keyring::Keyring;
+use crate::declared::{DestinationDeclaration, DestinationName, LayoutTemplate, NodeName, Plan, SetName};
 use crate::destinations::{self, Access, Destination, DestinationError};
 use crate::diagnostic::Diagnostic;
-use crate::format::{Digest, Layout, Level, Manifest, ManifestError, ProofRecord, SnapshotId};
+use crate::format::{Details, Digest, Layout, Level, Manifest, ManifestError, ProofRecord, SnapshotId};
 use crate::host::Host;
 use crate::observed::{ObjectsState, SealedFacts, SnapshotFacts, SnapshotState};
 use crate::pipeline;
@@ -21,6 +22,10 @@ pub struct Site {
     pub target: Box<dyn Destination>,
     /// Where this host's objects lie.
     pub layout: Layout,
+    /// What its artifacts are encrypted for, and what opens them.
+    pub keys: Keyring,
+    /// Where its artifacts lie, when not beside their manifest.
+    pub template: Option<LayoutTemplate>,
 }
 
 /// One snapshot at one destination.
@@ -30,6 +35,12 @@ pub struct Copy {
     pub id: SnapshotId,
     /// The set under whose name it lies.
     pub stored_as: SetName,
+}
+
+/// Why details were not put into a manifest.
+enum Closed {
+    Damaged(Diagnostic),
+    Destination(DestinationError),
 }
 
 /// Snapshots before the newest complete one that are looked into, at most, for the last drill.
@@ -67,6 +78,8 @@ impl Site {
             name: name.clone(),
             target: destinations::open(host, name, declaration, access),
             layout: Layout::new(node),
+            keys: Keyring::of(host, name, declaration.encryption.as_ref()),
+            template: declaration.layout.clone(),
         }
     }
 
@@ -111,7 +124,18 @@ impl Site {
             Some((_, Err(error @ ManifestError::Malformed(_)))) => SnapshotState::Damaged(
                 Diagnostic::from_error("manifest damaged", &error).why(key.to_string()),
             ),
-            Some((manifest_sha256, Ok(manifest))) => {
+            Some((manifest_sha256, Ok(mut manifest))) => {
+                match self.reveal(copy, &mut manifest) {
+                    Ok(()) => {}
+                    Err(Closed::Damaged(diagnostic)) => {
+                        return Ok(SnapshotFacts {
+                            id: copy.id,
+                            stored_as: copy.stored_as.clone(),
+                            state: SnapshotState::Damaged(diagnostic),
+                        });
+                    }
+                    Err(Closed::Destination(error)) => return Err(error),
+                }
                 let (objects, proofs) = match depth {
                     Depth::Manifest => (ObjectsState::NotListed, Vec::new()),
                     Depth::Objects => self.objects(copy, &manifest, manifest_sha256)?,
@@ -129,6 +153,30 @@ impl Site {
         Ok(SnapshotFacts { id: copy.id, stored_as: copy.stored_as.clone(), state })
     }
 
+    /// Puts the details of an encrypted snapshot into its manifest, where something here opens them. Details that are not
+    /// the bytes that the manifest names are damage; a key that does not fit leaves the manifest as everybody reads it.
+    fn reveal(&self, copy: &Copy, manifest: &mut Manifest) -> Result<(), Closed> {
+        let (Some(encryption), Some(opener)) = (&manifest.encryption, self.keys.opener()) else {
+            return Ok(());
+        };
+        let object = &encryption.details.object;
+        let key = self.layout.artifact(&copy.stored_as, &copy.id, object);
+        let damaged =
+            |why: String| Closed::Damaged(Diagnostic::new("details damaged", key.to_string()).why(why));
+        let bytes = match small(&*self.target, &key) {
+            Ok(bytes) => bytes,
+            // That an object is missing is told with the others.
+            Err(DestinationError::NotFound { .. }) => return Ok(()),
+            Err(error) => return Err(Closed::Destination(error)),
+        };
+        if Digest::of(&bytes) != encryption.details.stored.sha256 {
+            return Err(damaged("its digest is not the one in the manifest".to_owned()));
+        }
+        let Ok(plain) = opener.open_bytes(&bytes) else { return Ok(()) };
+        let details = Details::parse(&plain).map_err(|error| damaged(error.to_string()))?;
+        details.put_into(manifest).map_err(|error| damaged(error.to_string()))
+    }
+
     fn objects(
         &self,
         copy: &Copy,
@@ -137,12 +185,17 @@ impl Site {
     ) -> Result<(ObjectsState, Vec<ProofRecord>), DestinationError> {
         let listed = self.target.list(&self.layout.snapshot(&copy.stored_as, &copy.id))?;
         let sizes: BTreeMap<&str, u64> = listed.iter().map(|it| (it.key.as_str(), it.size_bytes)).collect();
+        // What lies elsewhere is in no listing of the snapshot's folder.
+        let size = |object: &str, key: &crate::format::Key| match object.starts_with('/') {
+            true => self.target.size(key),
+            false => Ok(sizes.get(key.as_str()).copied()),
+        };
         let (mut missing, mut resized) = (Vec::new(), Vec::new());
         for (object, text) in sidecars(manifest, manifest_sha256) {
             let key = self.layout.artifact(&copy.stored_as, &copy.id, &object);
-            match sizes.get(key.as_str()) {
+            match size(&object, &key)? {
                 None => missing.push(object),
-                Some(found) if *found != text.len() as u64 => {
+                Some(found) if found != text.len() as u64 => {
                     resized.push(format!("{object}: {} bytes expected, {found} found", text.len()));
                 }
                 Some(_) => {}
@@ -150,9 +203,9 @@ impl Site {
         }
         for (object, stored) in manifest.objects() {
             let key = self.layout.artifact(&copy.stored_as, &copy.id, object);
-            match sizes.get(key.as_str()) {
+            match size(object, &key)? {
                 None => missing.push(object.to_owned()),
-                Some(found) if *found != stored.bytes => {
+                Some(found) if found != stored.bytes => {
                     resized.push(format!("{object}: {} bytes expected, {found} found", stored.bytes));
                 }
                 Some(_) => {}
@@ -227,9 +280,10 @@ pub fn sidecars(
 ) -> impl Iterator<Item = (String, Vec<u8>)> + use<'_> {
     let of_manifest = std::iter::once((Layout::MANIFEST, manifest_sha256));
     let of_objects = manifest.objects().map(|(object, stored)| (object, stored.sha256));
-    of_objects
-        .chain(of_manifest)
-        .map(|(name, digest)| (format!("{name}{}", Layout::SIDECAR), pipeline::sidecar(name, &digest)))
+    of_objects.chain(of_manifest).map(|(name, digest)| {
+        let file_name = name.rsplit('/').next().unwrap_or(name);
+        (format!("{name}{}", Layout::SIDECAR), pipeline::sidecar(file_name, &digest))
+    })
 }
 
 /// Reads a small object whole.

@@ -2,6 +2,7 @@
 
 use super::drill::open_index;
 use super::history::{Copy, Depth, Site, node_of};
+use super::restore::demand_opened;
 use super::{LoadedPlan, WorkflowError};
 use crate::declared::{DestinationName, SetName};
 use crate::destinations::Access;
@@ -116,15 +117,15 @@ pub fn member<'a>(manifest: &'a Manifest, wanted: Option<&str>) -> Result<&'a Ma
 /// are compared with the manifest on the way.
 pub fn entries(
     site: &Site,
-    copy: &Copy,
+    (copy, manifest): (&Copy, &Manifest),
     member: &ManifestMember,
     each: &mut dyn FnMut(IndexEntry) -> Result<(), WorkflowError>,
 ) -> Result<bool, WorkflowError> {
     let Some(index) = &member.index else { return Ok(false) };
     let damaged =
         |why: String| Diagnostic::new("list of entries not readable", index.object.clone()).why(why);
-    let mut reader = open_index(site, copy, &index.object, &index.stored)
-        .map_err(|error| damaged(super::verify::chain(&error)))?;
+    let mut reader =
+        open_index((site, manifest), copy, index).map_err(|error| damaged(super::verify::chain(&error)))?;
     for entry in IndexReader::new(&mut reader) {
         each(entry.map_err(|error| damaged(error.to_string()))?)?;
     }
@@ -147,6 +148,9 @@ pub struct Difference {
 
 /// What differs between two snapshots of a set: members, entries, counts.
 pub fn diff(site: &Site, before: &Chosen, after: &Chosen) -> Result<Vec<Difference>, WorkflowError> {
+    for chosen in [before, after] {
+        demand_opened(site, &chosen.sealed.manifest)?;
+    }
     let mut differences = Vec::new();
     let by_name = |chosen: &'_ Chosen| -> BTreeMap<String, ManifestMember> {
         chosen.sealed.manifest.members.iter().map(|member| (member.name.clone(), member.clone())).collect()
@@ -169,17 +173,24 @@ pub fn diff(site: &Site, before: &Chosen, after: &Chosen) -> Result<Vec<Differen
     };
     for (name, member) in &old {
         if !new.contains_key(name) {
-            differences.push(whole(name, '-', format!("{} bytes", member.plain.bytes)));
+            differences.push(whole(name, '-', format!("{} bytes", plain_bytes(member))));
         }
     }
     for (name, member) in &new {
         match old.get(name) {
-            None => differences.push(whole(name, '+', format!("{} bytes", member.plain.bytes))),
-            Some(was) if was.plain.sha256 == member.plain.sha256 => {}
+            None => differences.push(whole(name, '+', format!("{} bytes", plain_bytes(member)))),
+            Some(was)
+                if was.plain.is_some()
+                    && was.plain.map(|it| it.sha256) == member.plain.map(|it| it.sha256) => {}
             Some(was) => differences.extend(diff_member(site, (before, was), (after, member))?),
         }
     }
     Ok(differences)
+}
+
+/// Bytes that the source made; those that are stored where nothing opens what is encrypted.
+fn plain_bytes(member: &ManifestMember) -> u64 {
+    member.plain.unwrap_or(member.stored).bytes
 }
 
 fn diff_member(
@@ -194,13 +205,13 @@ fn diff_member(
         detail,
     };
     let mut old: BTreeMap<PathBuf, IndexEntry> = BTreeMap::new();
-    let listed = entries(site, &before.copy, was, &mut |entry| {
+    let listed = entries(site, (&before.copy, &before.sealed.manifest), was, &mut |entry| {
         old.insert(entry.path.clone(), entry);
         Ok(())
     })?;
     let mut differences = Vec::new();
     if listed {
-        entries(site, &after.copy, is, &mut |entry| {
+        entries(site, (&after.copy, &after.sealed.manifest), is, &mut |entry| {
             let path = entry.path.display().to_string();
             match old.remove(&entry.path) {
                 None => differences.push(change(&path, '+', format!("{} bytes", entry.size_bytes))),

@@ -14,6 +14,7 @@ mod hooks;
 mod installed;
 mod jobs;
 mod journal;
+pub mod keyring;
 mod lock;
 pub mod look;
 pub mod observe;

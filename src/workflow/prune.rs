@@ -1,13 +1,13 @@
 //! Retention carried out, and leftovers cleared. What is removed is chosen by `decide::retention` alone.
 
-use super::history::{Copy, Depth, Site};
+use super::history::{Copy, Depth, Site, small};
 use super::verify::chain;
 use super::{WorkflowError, journal, lock};
 use crate::decide::{Verdict, candidates, retention};
 use crate::declared::{Plan, RetentionBy, RetentionPolicy, SetDeclaration, SetName};
-use crate::destinations::DestinationError;
+use crate::destinations::{DestinationError, Object};
 use crate::diagnostic::Diagnostic;
-use crate::format::{Layout, SnapshotId};
+use crate::format::{Key, Layout, Prefix, SnapshotId};
 use crate::host::Host;
 use crate::observed::{JournalEntry, JournalEvent, SnapshotFacts, SnapshotState, Trouble};
 use crate::schedulers::Places;
@@ -112,13 +112,31 @@ pub fn remove_objects(site: &Site, copy: &Copy) -> Result<(), DestinationError> 
     let prefix = site.layout.snapshot(&copy.stored_as, &copy.id);
     let mut objects = site.target.list(&prefix)?;
     objects.sort_by_key(|object| object.key.file_name() != Layout::MANIFEST);
-    for object in objects {
-        match site.target.delete(&object.key) {
+    let placed = placed(site, &objects)?;
+    // The notes of what lies elsewhere go last of all, so that a removal that was killed can go on.
+    objects.sort_by_key(|object| object.key.file_name().starts_with(Layout::PLACED));
+    let elsewhere = placed.into_iter().flat_map(|key| [key.with_suffix(Layout::SIDECAR), key]);
+    let manifest_and_others = objects.partition_point(|it| !it.key.file_name().starts_with(Layout::PLACED));
+    let notes = objects.split_off(manifest_and_others);
+    let keys =
+        objects.into_iter().map(|it| it.key).chain(elsewhere).chain(notes.into_iter().map(|it| it.key));
+    for key in keys {
+        match site.target.delete(&key) {
             Ok(()) | Err(DestinationError::NotFound { .. }) => {}
             Err(error) => return Err(error),
         }
     }
     site.target.sweep(&prefix)
+}
+
+/// What a snapshot has outside of its folder, by the notes in it.
+fn placed(site: &Site, objects: &[Object]) -> Result<Vec<Key>, DestinationError> {
+    let notes = objects.iter().filter(|it| it.key.file_name().starts_with(Layout::PLACED));
+    let read = |note: &Object| {
+        let path = String::from_utf8_lossy(&small(&*site.target, &note.key)?).trim().to_owned();
+        Ok(Prefix::root().listed_key(&path))
+    };
+    notes.map(read).collect()
 }
 
 /// Removes what killed runs and killed removals of this host left: folders without a manifest that the journal says
@@ -185,6 +203,7 @@ mod tests {
     use crate::format::{Digest, Trigger};
     use crate::host::FakeHost;
     use crate::workflow::history::sidecars;
+    use crate::workflow::keyring::Keyring;
 
     /// A place with one sealed snapshot and one that a killed run left, at which nothing can be deleted.
     struct Bed {
@@ -214,7 +233,8 @@ mod tests {
             place.replace(&layout.artifact(&set(), id, "orders.db.zst"), vec![0; 1024]);
         }
         place.replace(&layout.artifact(&set(), &leftover, "orders.db.zst"), vec![0; 9]);
-        let site = Site { name: local(), target: Box::new(place.clone()), layout };
+        let (name, keys) = (local(), Keyring::Open);
+        let site = Site { name, target: Box::new(place.clone()), layout, keys, template: None };
         let history = site.all_looked_into(&set(), &scene.plan.moved, Depth::Manifest).expect("history");
         assert!(history.iter().any(|it| it.id == sealed));
         let event = JournalEvent::Started { snapshot: leftover, trigger: Trigger::Schedule };

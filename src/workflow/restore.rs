@@ -5,9 +5,10 @@ use super::history::{Site, small};
 use super::look::{Chosen, member};
 use super::verify::{DISPROVEN, chain};
 use super::{WorkflowError, lock};
-use crate::declared::{self, NodeName, Plan, SetName};
+use crate::declared::{self, Encryption, NodeName, Plan, SetName};
+use crate::destinations::Access;
 use crate::diagnostic::Diagnostic;
-use crate::format::{Counts, ManifestMember, Prefix, decode_name};
+use crate::format::{Counts, Key, Manifest, ManifestMember, Prefix, decode_name};
 use crate::host::Host;
 use crate::pipeline::{ArtifactReader, ReadBackError};
 use crate::sources::{self, Artifact, Target};
@@ -37,6 +38,7 @@ pub fn to_folder(
     demand_empty(host, folder)?;
     let _lock = lock::snapshot_shared(host, state, &chosen.copy.stored_as, &chosen.copy.id)?;
     let manifest = &chosen.sealed.manifest;
+    demand_opened(site, manifest)?;
     let restorer = sources::restorer(&manifest.source)
         .map_err(|error| Diagnostic::from_error("cannot restore", &error))?;
     let members: Vec<&ManifestMember> = match &wanted.member {
@@ -46,7 +48,7 @@ pub fn to_folder(
     let mut counts = BTreeMap::new();
     for member in members {
         let what = format!("member `{}` of snapshot {}", member.name, chosen.copy.id);
-        let (mut body, mut index) = open_member(site, &chosen.copy, member)
+        let (mut body, mut index) = open_member((site, manifest), &chosen.copy, member)
             .map_err(|error| Diagnostic::from_error("artifact not readable", &error))?;
         let artifact = Artifact {
             member: &member.name,
@@ -90,6 +92,17 @@ pub fn to_folder(
         counts.insert(member.name.clone(), Some(restored));
     }
     Ok(counts)
+}
+
+/// What is encrypted can be given back only where something opens it.
+pub fn demand_opened(site: &Site, manifest: &Manifest) -> Result<(), WorkflowError> {
+    if !manifest.is_concealed() {
+        return Ok(());
+    }
+    Err(Diagnostic::new("encrypted, and not opened", format!("destination `{}`", site.name))
+        .why(site.keys.closed())
+        .fix("bring the key: `--identity FILE`; the `age` tool opens it too (docs/FORMAT.md)")
+        .into())
 }
 
 /// Gives what a failed restore left a name that nobody takes for good data. A tree of files is left for people to look
@@ -139,8 +152,10 @@ pub fn to_stream(
     out: &mut dyn Write,
 ) -> Result<(), WorkflowError> {
     let _lock = lock::snapshot_shared(host, state, &chosen.copy.stored_as, &chosen.copy.id)?;
-    let member = member(&chosen.sealed.manifest, name)?;
-    let (mut body, _index) = open_member(site, &chosen.copy, member)
+    let manifest = &chosen.sealed.manifest;
+    demand_opened(site, manifest)?;
+    let member = member(manifest, name)?;
+    let (mut body, _index) = open_member((site, manifest), &chosen.copy, member)
         .map_err(|error| Diagnostic::from_error("artifact not readable", &error))?;
     let trouble = |why: String| Diagnostic::new("not restored", format!("member `{}`", member.name)).why(why);
     io::copy(&mut body, out).map_err(|error| trouble(error.to_string()))?;
@@ -175,13 +190,18 @@ impl Bare {
         let objects = site.target.list(&site.layout.plans()).map_err(|error| unreadable(&error))?;
         let read = |object: crate::destinations::Object| {
             let bytes = small(&*site.target, &object.key).map_err(|error| unreadable(&error))?;
-            Ok((object.key.file_name().to_owned(), String::from_utf8_lossy(&bytes).into_owned()))
+            let name = object.key.file_name();
+            let shown = match opened(site, &object.key, bytes) {
+                Some(plain) => String::from_utf8_lossy(&plain).into_owned(),
+                None => format!("# encrypted, and not opened here: {}\n", site.keys.closed()),
+            };
+            Ok((name.strip_suffix(Encryption::EXTENSION).unwrap_or(name).to_owned(), shown))
         };
         objects.into_iter().map(read).collect()
     }
 
     /// Opens the destination that a file describes: one destination's map, as under `destinations:` in a plan file.
-    pub fn open(host: &dyn Host, file: &Path, node: NodeName) -> Result<Self, WorkflowError> {
+    pub fn open(host: &dyn Host, file: &Path, node: NodeName, access: Access) -> Result<Self, WorkflowError> {
         let declaration = declared::load_destination(host, file, &host.user().home).map_err(|errors| {
             let why = errors.diagnostics().iter().map(Diagnostic::sentence).collect::<Vec<_>>().join("; ");
             Diagnostic::new("destination file not usable", file.display().to_string())
@@ -189,7 +209,7 @@ impl Bare {
                 .fix("write one destination's map, such as `{ type: local, path: /mnt/backup }`")
         })?;
         let name = "bare".parse().expect("`bare` is a name");
-        let site = Site::open(host, &name, &declaration, node, crate::destinations::Access::Look);
+        let site = Site::open(host, &name, &declaration, node, access);
         if !site.target.prepared().map_err(|error| unreadable(&error))? {
             return Err(Diagnostic::new("not a destination of bkp's", site.target.location())
                 .why("its marker is missing")
@@ -204,15 +224,28 @@ fn unreadable(error: &crate::destinations::DestinationError) -> WorkflowError {
     Diagnostic::from_error("destination not readable", error).into()
 }
 
+/// A plan's copy as text, opened first where it is encrypted; none where nothing opens it.
+fn opened(site: &Site, key: &Key, bytes: Vec<u8>) -> Option<Vec<u8>> {
+    if !key.as_str().ends_with(Encryption::EXTENSION) {
+        return Some(bytes);
+    }
+    site.keys.opener()?.open_bytes(&bytes).ok()
+}
+
 /// Keeps a copy of a plan at a destination: replaced whole, because it is a convenience and not a proof.
 pub fn keep_plan_copy(host: &dyn Host, site: &Site, plan: &Plan) -> Result<(), WorkflowError> {
-    let key = site.layout.plan_copy(&plan.name);
-    let bytes = declared::render(plan).into_bytes();
-    if small(&*site.target, &key).is_ok_and(|there| there == bytes) {
-        return Ok(());
-    }
     let trouble = |why: String| {
         Diagnostic::new("plan copy not stored", format!("destination `{}`", site.name)).why(why)
+    };
+    let plain = declared::render(plan).into_bytes();
+    let sealer = site.keys.sealer();
+    let key = site.layout.plan_copy(&plan.name, sealer.map_or("", |_| Encryption::EXTENSION));
+    if small(&*site.target, &key).is_ok_and(|there| opened(site, &key, there) == Some(plain.clone())) {
+        return Ok(());
+    }
+    let bytes = match sealer {
+        Some(sealer) => sealer.seal_bytes(&plain).map_err(|error| trouble(error.to_string()))?,
+        None => plain,
     };
     match site.target.delete(&key) {
         Ok(()) | Err(crate::destinations::DestinationError::NotFound { .. }) => {}

@@ -58,19 +58,21 @@ pub fn to_server(
         .map_err(|error| Diagnostic::from_error("cannot restore", &error))?;
     let member = member(manifest, wanted)?;
     let place = live_place(&*restorer, set, &member.name, wish)?;
+    super::restore::demand_opened(site, &chosen.sealed.manifest)?;
+    let from = (site, &chosen.sealed.manifest);
     let scratch = Scratch::new(host, state, name, Some(&set.source))?;
     let bench = Bench { host, folder: scratch.path(), set: name, declaration: Some(&set.source) };
     let what = format!("member `{}` of snapshot {}", member.name, chosen.copy.id);
     let unreadable = |error: &ReadBackError| Diagnostic::from_error("artifact not readable", error);
     if matches!(place, LivePlace::Over(_)) {
         // Nothing is replaced by bytes that have not been proven.
-        let (body, _index) = open_member(site, &chosen.copy, member).map_err(|error| unreadable(&error))?;
+        let (body, _index) = open_member(from, &chosen.copy, member).map_err(|error| unreadable(&error))?;
         body.finish().map_err(|error| {
             Diagnostic::new(DISPROVEN, what.clone()).why(chain(&error)).fix("restore another snapshot")
         })?;
     }
     let (mut body, mut index) =
-        open_member(site, &chosen.copy, member).map_err(|error| unreadable(&error))?;
+        open_member(from, &chosen.copy, member).map_err(|error| unreadable(&error))?;
     let artifact = Artifact {
         member: &member.name,
         body: &mut body,

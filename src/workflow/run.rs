@@ -4,7 +4,9 @@
 //! without saying what happened.
 
 mod arrival;
+mod copying;
 mod members;
+mod placement;
 mod report;
 mod session;
 

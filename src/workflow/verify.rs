@@ -181,7 +181,9 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 pub fn unproven(error: &ReadBackError) -> Unproven {
     match error {
         ReadBackError::Differs { .. } | ReadBackError::Missing { .. } => Unproven::Disproven(chain(error)),
-        ReadBackError::Unreadable { .. } => Unproven::CouldNotTell(chain(error)),
+        ReadBackError::Unreadable { .. } | ReadBackError::NotOpened { .. } => {
+            Unproven::CouldNotTell(chain(error))
+        }
     }
 }
 
@@ -270,6 +272,7 @@ pub fn conclude(
             counts,
             limits,
         };
+        let record = if sealed.manifest.encryption.is_some() { concealed(record) } else { record };
         let bytes = serde_json::to_vec_pretty(&record).expect("a proof has only string keys");
         let key = site.layout.proof(&copy.stored_as, &copy.id, at, level);
         pipeline::store_bytes(host, &*site.target, &key, &bytes)
@@ -290,6 +293,17 @@ pub fn conclude(
                 .fix(format!("keep the other snapshots, and run `bkp run {set}` for a new one")),
         )),
     }
+}
+
+/// A proof as it may lie where everybody can read it: that it holds or does not, and nothing of what is in the data.
+fn concealed(record: ProofRecord) -> ProofRecord {
+    let result = match record.result {
+        Outcome::Proven => Outcome::Proven,
+        Outcome::Disproven { .. } => {
+            Outcome::Disproven { reason: "the reason is in the journal of the host that looked".to_owned() }
+        }
+    };
+    ProofRecord { result, counts: BTreeMap::new(), limits: Vec::new(), ..record }
 }
 
 /// The summary of a proof that does not hold; any other summary means that it could not be told.

@@ -5,6 +5,7 @@ use crate::decide::coverage::{CoverageRow, LevelState};
 use crate::decide::finding::{Finding, FindingCode as Code};
 use crate::decide::history::History;
 use crate::decide::world::{World, sealed};
+use crate::declared::Identity;
 use crate::format::{Digest, Level, Outcome, SnapshotId};
 use crate::observed::{JournalEvent, ObjectsState, SealedFacts, SnapshotFacts, SnapshotState};
 use std::collections::{BTreeMap, BTreeSet};
@@ -58,11 +59,13 @@ fn proofs(world: &World<'_>, row: &CoverageRow, snapshots: &[SnapshotFacts]) -> 
             // What was disproven is told for each snapshot below.
             LevelState::Proven { .. } | LevelState::Disproven { .. } => {}
             LevelState::Unproven { reason } => {
-                findings.push(Finding::new(missing, newest.to_string(), reason.clone()));
+                let evidence = format!("{reason}{}", key_elsewhere(world, row, level));
+                findings.push(Finding::new(missing, newest.to_string(), evidence));
             }
             LevelState::Expired { .. } if row.paused.is_some() => {}
             LevelState::Expired { at, evidence } => {
-                let evidence = format!("proven {}: {evidence}", ago(*at, world.now));
+                let elsewhere = key_elsewhere(world, row, level);
+                let evidence = format!("proven {}: {evidence}{elsewhere}", ago(*at, world.now));
                 findings.push(Finding::new(old, newest.to_string(), evidence));
             }
             // What is archived is told by name below.
@@ -74,6 +77,17 @@ fn proofs(world: &World<'_>, row: &CoverageRow, snapshots: &[SnapshotFacts]) -> 
         }
     }
     findings
+}
+
+/// Where the key is that a drill needs, when it is not on this host.
+fn key_elsewhere(world: &World<'_>, row: &CoverageRow, level: Level) -> String {
+    let declared = world.plan.destinations.get(&row.destination).and_then(|it| it.encryption.as_ref());
+    match declared.map(|it| &it.identity) {
+        Some(Identity::Elsewhere(reason)) if level == Level::Restored => {
+            format!("; its key is kept elsewhere ({reason}): `bkp drill {} --identity FILE` there", row.set)
+        }
+        Some(Identity::Elsewhere(_) | Identity::Here(_) | Identity::Passphrase) | None => String::new(),
+    }
 }
 
 /// What is wrong with one snapshot by itself.

@@ -84,7 +84,19 @@ fn members_and_snapshot(world: &World<'_>, set: &SetName, facts: &SourceFacts) -
     let snapshots = destinations.filter_map(|destination| world.snapshots(set, destination)).flatten();
     let sealed = snapshots.filter_map(|snapshot| Some((snapshot.id, sealed(snapshot)?)));
     let ours = sealed.filter(|(_, it)| it.manifest.complete && Some(it.manifest.set_digest) == digest);
-    let Some((id, newest)) = ours.max_by_key(|(id, _)| *id) else { return Vec::new() };
+    // Of two copies of one snapshot the one whose members can be read says more.
+    let newest = ours.max_by_key(|(id, it)| (*id, !it.manifest.is_concealed()));
+    let Some((id, newest)) = newest else { return Vec::new() };
+    if newest.manifest.is_concealed() {
+        let (stored, there) = (newest.manifest.members.len(), members.len());
+        let evidence = format!("{there} exist, and snapshot {id}, whose names are encrypted, has {stored}");
+        let code = if there > stored { Code::MemberNotStored } else { Code::MemberGone };
+        return if there == stored {
+            Vec::new()
+        } else {
+            vec![Finding::new(code, set.to_string(), evidence).of(set)]
+        };
+    }
     let stored: BTreeSet<&str> = newest.manifest.members.iter().map(|it| it.name.as_str()).collect();
     let there: BTreeSet<&str> = members.iter().map(|it| it.name.as_str()).collect();
     let gone = stored.difference(&there).map(|member| {

@@ -188,8 +188,11 @@ fn proof_change(
     let rows = coverage.iter().filter(|row| row.set == *name && usable.contains(&row.destination));
     let mut reasons = Vec::new();
     for row in rows {
+        // What this host cannot open it cannot restore: to bring the key is nothing that apply does.
+        let provable = world.plan.destinations.get(&row.destination).map(|it| it.level_provable_here());
         let lacking = [Level::Stored, Level::Intact, Level::Restored]
             .into_iter()
+            .filter(|level| provable.is_none_or(|provable| *level <= provable))
             .map(|level| (level, row.level(level)))
             .find(|(_, state)| !state.is_proven() && !state.is_unknown());
         if let Some((level, state)) = lacking {

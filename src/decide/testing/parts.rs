@@ -197,7 +197,7 @@ pub(crate) fn manifest(id: SnapshotId, started_at: Timestamp, previous: Option<D
     let member = ManifestMember {
         name: "orders".to_owned(),
         object: "orders.db.zst".to_owned(),
-        plain: size,
+        plain: Some(size),
         stored: size,
         compression: Compression::Zstd,
         read_at: started_at,
@@ -220,6 +220,7 @@ pub(crate) fn manifest(id: SnapshotId, started_at: Timestamp, previous: Option<D
         trigger: Trigger::Schedule,
         source: "sqlite".to_owned(),
         identity: Vec::new(),
+        encryption: None,
         complete: true,
         members: vec![member],
         failed: Vec::new(),

@@ -156,6 +156,13 @@ impl Destination for RemoteDestination {
         Ok(Box::new(self.throttle.clone().reader(body)))
     }
 
+    fn size(&self, key: &Key) -> Result<Option<u64>, DestinationError> {
+        let path = key.as_str();
+        key_parts(path)?;
+        self.ready()?;
+        self.store.size(path).map_err(at(path))
+    }
+
     fn list(&self, prefix: &Prefix) -> Result<Vec<Object>, DestinationError> {
         prefix_parts(prefix)?;
         self.ready()?;

@@ -14,7 +14,7 @@ fn stored(place: &MemoryDestination, compression: Compression) -> Receipt {
 }
 
 fn open(place: &MemoryDestination, receipt: &Receipt, plain: &StoredSize) -> ArtifactReader {
-    open_artifact(place, receipt.key(), receipt.compression(), receipt.stored(), Some(plain))
+    open_artifact(place, receipt.key(), (receipt.packing().compression, None), receipt.stored(), Some(plain))
         .expect("it is there")
 }
 
@@ -74,9 +74,14 @@ fn plain_bytes_that_differ_from_the_manifest_are_disproven() {
 fn sound_bytes_that_do_not_decompress_are_disproven() {
     let place = MemoryDestination::prepared("place");
     let receipt = stored(&place, Compression::None);
-    let opened =
-        open_artifact(&place, receipt.key(), Compression::Zstd, receipt.stored(), Some(receipt.plain()))
-            .expect("it opens");
+    let opened = open_artifact(
+        &place,
+        receipt.key(),
+        (Compression::Zstd, None),
+        receipt.stored(),
+        Some(receipt.plain()),
+    )
+    .expect("it opens");
     let proof = opened.finish();
     assert!(
         matches!(&proof, Err(ReadBackError::Differs { reason, .. }) if reason.contains("decompress")),
@@ -90,10 +95,11 @@ fn missing_is_disproven_and_unreachable_could_not_tell() {
     let receipt = stored(&place, Compression::None);
     place.delete(receipt.key()).expect("it is there");
     let (key, sum) = (receipt.key(), receipt.stored());
-    let missing = open_artifact(&place, key, Compression::None, sum, Some(sum)).err().expect("it is gone");
+    let missing =
+        open_artifact(&place, key, (Compression::None, None), sum, Some(sum)).err().expect("it is gone");
     assert!(matches!(missing, ReadBackError::Missing { .. }) && missing.is_disproven());
     let away = place.with(Faults { unreachable: true, ..Faults::default() });
     let unreadable =
-        open_artifact(&away, key, Compression::None, sum, Some(sum)).err().expect("nobody answers");
+        open_artifact(&away, key, (Compression::None, None), sum, Some(sum)).err().expect("nobody answers");
     assert!(matches!(unreadable, ReadBackError::Unreadable { .. }) && !unreadable.is_disproven());
 }

@@ -45,16 +45,16 @@ fn index_is_stored_compressed_and_read_back() {
     let line = "{\"path\":\"a\",\"bytes\":1}\n".repeat(100_000);
     file.write_all(line.as_bytes()).expect("room");
     let place = MemoryDestination::prepared("place").with(Faults { flips: Some("bad"), ..Faults::default() });
-    let stored = store_index(&host(), &place, &key("index"), file.path()).expect("a sound object");
+    let stored = store_index(&host(), &place, &key("index"), file.path(), None).expect("a sound object");
     let kept = place.bytes(&key("index")).expect("it is stored");
     assert_eq!((stored.bytes, stored.sha256), (kept.len() as u64, Digest::of(&kept)));
     let mut unpacked = String::new();
     let mut reader = decompressor(Compression::Zstd, Box::new(kept.as_slice())).expect("a stream");
     reader.read_to_string(&mut unpacked).expect("a whole stream");
     assert!(unpacked == line);
-    let refused = store_index(&host(), &place, &key("bad"), file.path());
+    let refused = store_index(&host(), &place, &key("bad"), file.path(), None);
     assert!(matches!(refused, Err(StoreError::ReadBack(_))), "{refused:?}");
     assert_eq!(place.bytes(&key("bad")), None);
-    let folder = store_index(&host(), &place, &key("folder"), std::path::Path::new("/"));
+    let folder = store_index(&host(), &place, &key("folder"), std::path::Path::new("/"), None);
     assert!(matches!(folder, Err(StoreError::File { .. })), "{folder:?}");
 }

@@ -21,11 +21,13 @@ fn draft() -> ManifestDraft {
 }
 
 fn proven(place: &MemoryDestination, member: &str, key: Key, index: Option<IndexObject>) -> ProvenMember {
-    let lanes = [Lane { destination: name("place"), compression: Compression::None, target: place, key }];
+    let lanes =
+        [Lane { destination: name("place"), packing: Packing::open(Compression::None), target: place, key }];
     let mut stored = store(&Producer::of(1000), &lanes);
     let receipt = stored.receipts.remove(&name("place")).expect("it was a lane").expect("a sound place");
     let complete = stored.outcome.expect("a sound producer");
-    ProvenMember::new(&complete, receipt, member.to_owned(), draft().started_at, index)
+    let object = receipt.key().file_name().to_owned();
+    ProvenMember::new(&complete, receipt, (member.to_owned(), object), draft().started_at, index)
 }
 
 fn place() -> MemoryDestination {
@@ -59,7 +61,10 @@ fn manifest_is_written_last_and_says_what_was_proven() {
     assert_eq!(manifest.members.iter().map(|member| member.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
     assert_eq!(manifest.members[0].counts.0["bytes"], 1000);
     assert_eq!(manifest.members[0].warnings, ["odd"]);
-    assert_eq!(manifest.members[0].plain.sha256, Digest::of(&Producer::of(1000).bytes()));
+    assert_eq!(
+        manifest.members[0].plain.expect("it is not concealed").sha256,
+        Digest::of(&Producer::of(1000).bytes())
+    );
 }
 
 #[test]

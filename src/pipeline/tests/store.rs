@@ -33,11 +33,12 @@ fn every_destination_gets_what_the_source_made_and_gives_a_receipt() {
             assert_eq!(receipt.stored().sha256, Digest::of(&kept));
             assert_eq!(receipt.plain().bytes, length);
             assert_eq!(receipt.plain().sha256, Digest::of(&bytes));
-            assert_eq!(receipt.compression(), lane.compression);
+            assert_eq!(*receipt.packing(), lane.packing);
             let mut unpacked = Vec::new();
-            let mut reader = decompressor(lane.compression, Box::new(kept.as_slice())).expect("a stream");
+            let mut reader =
+                decompressor(lane.packing.compression, Box::new(kept.as_slice())).expect("a stream");
             reader.read_to_end(&mut unpacked).expect("a whole stream");
-            assert!(unpacked == bytes, "{} {length}", lane.compression.word());
+            assert!(unpacked == bytes, "{} {length}", lane.packing.compression.word());
         }
     }
 }

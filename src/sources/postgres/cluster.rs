@@ -7,7 +7,7 @@
 use super::RestoreError;
 use super::login::Login;
 use super::session::Session;
-use super::tools::{Toolbox, toolbox};
+use super::tools::{Toolbox, Toolboxes};
 use crate::host::{Command, Host, ServerChild, account, pause};
 use crate::sources::{Bench, Trace, leave_trace};
 use rustix::process::Signal;
@@ -56,7 +56,7 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> RestoreError {
 /// Programs that can start a server: the newest there are, because an older server may not take what a newer one wrote.
 pub(super) fn server_tools(host: &dyn Host, declared: Option<&Path>) -> Option<Toolbox> {
     const TOOLS: &[&str] = &["postgres", "initdb", "psql", "pg_restore"];
-    let found = toolbox(host, declared, TOOLS, None).ok()?;
+    let found = Toolboxes::look(host, declared, TOOLS).ok()?.highest().clone();
     TOOLS.iter().all(|tool| found.find(host, tool).is_ok()).then_some(found)
 }
 

@@ -174,9 +174,10 @@ impl DumpStream {
         argv.extend(["-Fc".into(), "-Z0".into()]);
         let mut command = login.equip(Command::look(argv));
         command.time_limit = END_LIMIT;
-        let counting = Counting::begin(exported, login, &psql, database, lock_wait)?;
+        // It reads the catalogue, on one core, while the session that counts logs in.
         let child = ChildReader::start(&command)
             .map_err(|error| SourceError::Tool { tool: "pg_dump".into(), error })?;
+        let counting = Counting::begin(exported, login, &psql, database, lock_wait)?;
         Ok(Self {
             child,
             check: Check::Ours(Box::default()),

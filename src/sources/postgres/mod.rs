@@ -41,7 +41,7 @@ use globals::GlobalsStream;
 use login::{Login, MAINTENANCE};
 use std::path::PathBuf;
 use std::time::Duration;
-use tools::{Toolbox, toolbox};
+use tools::{Toolbox, Toolboxes};
 
 /// How long a dump waits for a table's lock where nothing is declared.
 const LOCK_WAIT: Duration = Duration::from_mins(1);
@@ -78,10 +78,11 @@ impl PostgresSource {
 
     fn reach(&self, host: &dyn Host) -> Result<Reached, SourceError> {
         let declared = self.declaration.tools.as_deref();
-        let any = toolbox(host, declared, TOOLS, None)?;
+        let toolboxes = Toolboxes::look(host, declared, TOOLS)?;
         let login = Login::new(host, &self.declaration)?;
-        let server = catalogue::server(host, &login, &any.find(host, "psql")?, self.maintenance())?;
-        let toolbox = toolbox(host, declared, TOOLS, Some(server.major()))?;
+        let psql = toolboxes.highest().find(host, "psql")?;
+        let server = catalogue::server(host, &login, &psql, self.maintenance())?;
+        let toolbox = toolboxes.fitting(server.major()).clone();
         if server.version < VERSION_MIN {
             return Err(login.refused(format!("its version {} is older than 10", server.version)));
         }

@@ -72,7 +72,7 @@ fn search_path(declared: Option<&Path>) -> String {
 }
 
 /// Every folder that has a program, lowest version first.
-fn toolboxes(host: &dyn Host, declared: Option<&Path>, tool: &str) -> Vec<Toolbox> {
+fn having(host: &dyn Host, declared: Option<&Path>, tool: &str) -> Vec<Toolbox> {
     let version = |folder: PathBuf| {
         let path = host.find_tool(tool, &folder.display().to_string())?;
         let output = host.run(&Command::look([path.into_os_string(), "--version".into()])).ok()?;
@@ -84,27 +84,38 @@ fn toolboxes(host: &dyn Host, declared: Option<&Path>, tool: &str) -> Vec<Toolbo
     found
 }
 
-/// The programs for a server of a major version: the lowest that is not below it, else the highest there is. Without
-/// a version, the highest. The version is that of the first tool; folders that lack another of them come last.
-pub(super) fn toolbox(
-    host: &dyn Host,
-    declared: Option<&Path>,
-    tools: &[&str],
-    server_major: Option<u32>,
-) -> Result<Toolbox, SourceError> {
-    let tool = tools.first().copied().unwrap_or_default();
-    let mut found = toolboxes(host, declared, tool);
-    let whole = |toolbox: &Toolbox| tools.iter().all(|tool| toolbox.find(host, tool).is_ok());
-    if found.iter().any(whole) {
-        found.retain(whole);
+/// The folders that have the programs, lowest version first, and at least one. Each program that tells its version is
+/// started once, however often is chosen among them.
+#[derive(Debug)]
+pub(super) struct Toolboxes(Vec<Toolbox>);
+
+impl Toolboxes {
+    /// Looks for them. The version is that of the first tool; folders that lack another of them count only where none
+    /// has all.
+    pub fn look(host: &dyn Host, declared: Option<&Path>, tools: &[&str]) -> Result<Self, SourceError> {
+        let tool = tools.first().copied().unwrap_or_default();
+        let mut found = having(host, declared, tool);
+        let whole = |toolbox: &Toolbox| tools.iter().all(|tool| toolbox.find(host, tool).is_ok());
+        if found.iter().any(whole) {
+            found.retain(whole);
+        }
+        if found.is_empty() {
+            let search_path = search_path(declared);
+            return Err(SourceError::ToolMissing { tool: tool.to_owned(), search_path });
+        }
+        Ok(Self(found))
     }
-    let fitting = server_major.and_then(|wanted| found.iter().position(|toolbox| toolbox.major >= wanted));
-    let chosen = match fitting {
-        Some(at) => Some(found.swap_remove(at)),
-        None => found.pop(),
-    };
-    chosen
-        .ok_or_else(|| SourceError::ToolMissing { tool: tool.to_owned(), search_path: search_path(declared) })
+
+    /// Those of the highest version.
+    pub fn highest(&self) -> &Toolbox {
+        self.0.last().expect("looking found at least one")
+    }
+
+    /// Those for a server of a major version: the lowest that is not below it, else the highest there is.
+    pub fn fitting(&self, server_major: u32) -> &Toolbox {
+        let fits = self.0.iter().find(|toolbox| toolbox.major >= server_major);
+        fits.unwrap_or_else(|| self.highest())
+    }
 }
 
 #[cfg(test)]
@@ -124,7 +135,15 @@ mod tests {
     fn folder_without_programs_is_told_with_its_name() {
         let host = FakeHost::at(Timestamp::UNIX_EPOCH);
         let error =
-            toolbox(&host, Some(Path::new("/opt/none")), &["pg_dump"], None).expect_err("nothing there");
+            Toolboxes::look(&host, Some(Path::new("/opt/none")), &["pg_dump"]).expect_err("nothing there");
         assert_eq!(error.to_string(), "`pg_dump` is not in /opt/none");
+    }
+
+    #[test]
+    fn lowest_version_that_is_not_below_the_server_is_taken() {
+        let of = |major| Toolbox { folder: format!("/opt/{major}/bin").into(), major };
+        let toolboxes = Toolboxes(vec![of(13), of(15), of(17)]);
+        assert_eq!([13, 14, 16, 18].map(|server| toolboxes.fitting(server).major), [13, 15, 17, 17]);
+        assert_eq!(toolboxes.highest().major, 17);
     }
 }

@@ -222,32 +222,29 @@ impl Worker<'_> {
             }
             return Err(first.into());
         }
-        for (destination, snapshot) in proven {
-            (self.listener)(Event::Proven {
-                set: set.clone(),
-                destination,
-                snapshot,
-                level: Level::Restored,
-            });
+        for (destination, (snapshot, level)) in proven {
+            (self.listener)(Event::Proven { set: set.clone(), destination, snapshot, level });
         }
         Ok(troubles)
     }
 
     /// The destinations at which the newest complete snapshot is of the set as declared, and was restored since
-    /// `began`. An attached trial may have sealed it before.
+    /// `began`; read back, where its key is kept elsewhere. An attached trial may have sealed it before.
     fn newly_proven(
         &self,
         set: &SetName,
         digest: Digest,
         began: Timestamp,
-    ) -> BTreeMap<DestinationName, SnapshotId> {
+    ) -> BTreeMap<DestinationName, (SnapshotId, Level)> {
         let plan = &self.outlook.plan;
         let Some(declaration) = plan.sets.get(set) else { return BTreeMap::new() };
         let proven = |name: &DestinationName| {
-            let history = self.site(name)?.newest_looked_into(set, &plan.moved).ok()?;
+            let site = self.site(name)?;
+            let history = site.newest_looked_into(set, &plan.moved).ok()?;
             let (snapshot, sealed) = newest_complete(&history)?;
-            let restored = verify::proven_at(sealed, Level::Restored).is_some_and(|at| at >= began);
-            (sealed.manifest.set_digest == digest && restored).then(|| (name.clone(), snapshot.id))
+            let level = plan.destinations.get(name)?.level_provable_here();
+            let held = verify::proven_at(sealed, level).is_some_and(|at| at >= began);
+            (sealed.manifest.set_digest == digest && held).then(|| (name.clone(), (snapshot.id, level)))
         };
         plan.destinations_of(declaration).iter().filter_map(proven).collect()
     }
@@ -256,7 +253,7 @@ impl Worker<'_> {
         &self,
         set: &SetName,
         outcome: &JobOutcome,
-        proven: &BTreeMap<DestinationName, SnapshotId>,
+        proven: &BTreeMap<DestinationName, (SnapshotId, Level)>,
         began: Timestamp,
     ) -> Vec<Diagnostic> {
         let plan = &self.outlook.plan;

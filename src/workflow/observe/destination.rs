@@ -18,6 +18,11 @@ pub(super) fn destination(
     orphans: &[SetName],
 ) -> Fact<DestinationFacts> {
     let site = Site::open(host, name, declaration, node_of(host, plan), Access::Look);
+    if let Some(trouble) = site.keys.trouble() {
+        let observed = Observed::Unknown(trouble.clone());
+        return Fact::new(host.now(), format!("keys of `{name}` tried"), observed)
+            .because(Some(Trouble::Unopened));
+    }
     let remote = match &declaration.kind {
         DestinationKind::Local(_) => false,
         DestinationKind::Remote(_) => true,
@@ -142,6 +147,7 @@ mod tests {
     use crate::destinations::memory::{Faults, MemoryDestination};
     use crate::format::Layout;
     use crate::host::FakeHost;
+    use crate::workflow::keyring::Keyring;
     use std::io;
 
     const NOW: &str = "2026-11-20T12:00:00Z";
@@ -157,7 +163,8 @@ mod tests {
                 place.replace(&layout.artifact(&set(), &id, "orders.db.zst"), vec![0; 1024]);
             }
         }
-        let site = Site { name: local(), target: Box::new(place), layout };
+        let (name, keys) = (local(), Keyring::Open);
+        let site = Site { name, target: Box::new(place), layout, keys, template: None };
         seen(&FakeHost::at(at(NOW)), &scene.plan, &site, remote, Scope::Everything, &[])
     }
 

@@ -1,30 +1,48 @@
 //! One member after the other: read once, stored everywhere, and what each destination has to show for it.
 
+use super::copying::{self, Filled};
+use super::placement::{Placement, placement};
 use super::report::MemberReport;
-use super::session::Session;
+use super::session::{Party, Session};
 use crate::declared::DestinationName;
+use crate::destinations::DestinationError;
 use crate::diagnostic::{Diagnostic, causes};
-use crate::format::{Counts, IndexObject, encode_name};
-use crate::pipeline::{self, Lane, ProvenMember, Receipt, StoreError};
+use crate::format::{Counts, IndexObject};
+use crate::pipeline::{self, Lane, ProvenMember, ReadBackError, Receipt, StoreError};
 use crate::sources::{Complete, Desk, Member};
 use crate::workflow::WorkflowError;
 use crate::workflow::event::Event;
 use crate::workflow::history::Site;
 use crate::workflow::signal;
 use jiff::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What the members of a run left at each destination.
 pub struct Harvest {
     proven: BTreeMap<DestinationName, Result<Vec<ProvenMember>, Box<Diagnostic>>>,
+    /// Destinations that failed for a reason that may be over already.
+    pub passing: BTreeSet<DestinationName>,
     /// Bytes read from the source.
     pub read_bytes: u64,
+}
+
+/// Whether an error may be over already: a connection that was cut, and not a place that is full or forbidden.
+fn passing(error: &StoreError) -> bool {
+    matches!(
+        error,
+        StoreError::Destination(DestinationError::Io { .. })
+            | StoreError::ReadBack(ReadBackError::Unreadable { .. })
+    )
 }
 
 impl Harvest {
     /// Nothing yet, at these destinations.
     pub fn new(destinations: impl Iterator<Item = DestinationName>) -> Self {
-        Self { proven: destinations.map(|name| (name, Ok(Vec::new()))).collect(), read_bytes: 0 }
+        Self {
+            proven: destinations.map(|name| (name, Ok(Vec::new()))).collect(),
+            passing: BTreeSet::new(),
+            read_bytes: 0,
+        }
     }
 
     /// The members of a destination that has all of them; the reason where it has not.
@@ -32,15 +50,23 @@ impl Harvest {
         self.proven.remove(destination).unwrap_or_else(|| Ok(Vec::new()))
     }
 
-    fn still_in(&self, destination: &DestinationName) -> bool {
+    /// Whether a destination takes part.
+    pub fn still_in(&self, destination: &DestinationName) -> bool {
         matches!(self.proven.get(destination), Some(Ok(_)))
     }
 
-    fn drop_out(&mut self, destination: &DestinationName, diagnostic: Diagnostic) {
+    /// A destination takes part no more.
+    pub fn drop_out(&mut self, destination: &DestinationName, diagnostic: Diagnostic) {
         self.proven.insert(destination.clone(), Err(Box::new(diagnostic)));
     }
 
-    fn add(&mut self, destination: &DestinationName, member: ProvenMember) {
+    /// A destination that failed takes part again, with nothing yet.
+    pub fn try_again(&mut self, destination: &DestinationName) {
+        self.proven.insert(destination.clone(), Ok(Vec::new()));
+    }
+
+    /// Adds a member that is proven at a destination.
+    pub fn add(&mut self, destination: &DestinationName, member: ProvenMember) {
         if let Some(Ok(members)) = self.proven.get_mut(destination) {
             members.push(member);
         }
@@ -64,7 +90,7 @@ fn not_stored(site: &Site, member: &Member, error: &StoreError) -> Diagnostic {
 /// Backs up one member. An error ends the whole run; a member that fails is in the report.
 pub fn back_up(
     session: &Session<'_>,
-    member: &Member,
+    (member, number): (&Member, usize),
     harvest: &mut Harvest,
 ) -> Result<MemberReport, WorkflowError> {
     let mut report = MemberReport {
@@ -73,13 +99,8 @@ pub fn back_up(
         warnings: Vec::new(),
         failed: None,
     };
-    let sites: Vec<&Site> = session
-        .parties()
-        .iter()
-        .map(|party| &party.site)
-        .filter(|site| harvest.still_in(&site.name))
-        .collect();
-    if sites.is_empty() {
+    let placed = placements(session, (member, number), harvest);
+    if placed.is_empty() {
         report.failed = Some("no destination is left".to_owned());
         return Ok(report);
     }
@@ -94,7 +115,7 @@ pub fn back_up(
             return Ok(report);
         }
     };
-    let lanes: Vec<Lane<'_>> = sites.iter().map(|site| lane(session, site, member)).collect();
+    let lanes: Vec<Lane<'_>> = placed.iter().map(|(site, place)| lane(site, place)).collect();
     let listener = session.listener();
     let progress = |bytes: u64| listener(Event::ReadBytes(bytes));
     let limit = session.plan().time_limit(session.set().1).signed();
@@ -109,12 +130,10 @@ pub fn back_up(
             let mut reasons = vec![chain(&error)];
             if matches!(error, StoreError::NoDestinationLeft) {
                 // Each of them has failed by itself, and none can be given the next member.
-                for site in sites {
+                for (site, _) in placed {
                     let Some(Err(error)) = receipts.remove(&site.name) else { continue };
-                    let diagnostic = not_stored(site, member, &error);
                     reasons.push(format!("`{}`: {}", site.name, chain(&error)));
-                    listener(Event::Trouble(diagnostic.clone()));
-                    harvest.drop_out(&site.name, diagnostic);
+                    drop_out(session, site, member, &error, harvest);
                 }
             }
             report.failed = Some(reasons.join("; "));
@@ -123,60 +142,74 @@ pub fn back_up(
     };
     report.counts = complete.counts().clone();
     report.warnings = complete.warnings().to_vec();
-    for site in sites {
+    for (site, place) in placed {
         let receipt = receipts.remove(&site.name).unwrap_or(Err(StoreError::NoDestinationLeft));
-        match receipt.and_then(|receipt| companions(session, site, member, &complete, receipt, read_at)) {
+        let proven = receipt.and_then(|receipt| {
+            let companions = companions(session, (site, &place), &complete, &receipt)?;
+            let names = (member.name.clone(), place.object.clone());
+            Ok(ProvenMember::new(&complete, receipt, names, read_at, companions))
+        });
+        match proven {
             Ok(proven) => harvest.add(&site.name, proven),
-            Err(error) => {
-                let diagnostic = not_stored(site, member, &error);
-                listener(Event::Trouble(diagnostic.clone()));
-                harvest.drop_out(&site.name, diagnostic);
-            }
+            Err(error) => drop_out(session, site, member, &error, harvest),
         }
     }
     Ok(report)
 }
 
-fn lane<'a>(session: &Session<'_>, site: &'a Site, member: &Member) -> Lane<'a> {
-    let (name, set) = session.set();
-    let compression = session.plan().compression(set, &site.name);
-    let object = format!(
-        "{}.{}{}",
-        encode_name(&member.name),
-        session.source().extension(member),
-        compression.extension()
-    );
+fn lane<'a>(site: &'a Site, place: &Placement) -> Lane<'a> {
     Lane {
         destination: site.name.clone(),
-        compression,
+        packing: place.packing.clone(),
         target: &*site.target,
-        key: site.layout.artifact(name, &session.snapshot(), &object),
+        key: place.key.clone(),
     }
+}
+
+/// The places of a member's artifact; a destination that has none to give drops out.
+fn placements<'a>(
+    session: &'a Session<'_>,
+    (member, number): (&Member, usize),
+    harvest: &mut Harvest,
+) -> Vec<(&'a Site, Placement)> {
+    let by_source = |party: &&Party| copying::filled(session, party) == Filled::BySource;
+    let parties = session.parties().iter().filter(by_source).map(|party| &party.site);
+    let sites: Vec<&Site> = parties.filter(|site| harvest.still_in(&site.name)).collect();
+    let mut placed = Vec::with_capacity(sites.len());
+    for site in sites {
+        match placement(session, site, member, number) {
+            Ok(placement) => placed.push((site, placement)),
+            Err(error) => drop_out(session, site, member, &error, harvest),
+        }
+    }
+    placed
+}
+
+fn drop_out(session: &Session<'_>, site: &Site, member: &Member, error: &StoreError, harvest: &mut Harvest) {
+    let diagnostic = not_stored(site, member, error);
+    if passing(error) {
+        harvest.passing.insert(site.name.clone());
+    }
+    (session.listener())(Event::Trouble(diagnostic.clone()));
+    harvest.drop_out(&site.name, diagnostic);
 }
 
 /// The sidecar, and the list of entries with its own.
 fn companions(
     session: &Session<'_>,
-    site: &Site,
-    member: &Member,
+    (site, place): (&Site, &Placement),
     complete: &Complete,
-    receipt: Receipt,
-    read_at: Timestamp,
-) -> Result<ProvenMember, StoreError> {
+    receipt: &Receipt,
+) -> Result<Option<IndexObject>, StoreError> {
     let (host, target) = (session.host(), &*site.target);
-    let key = receipt.key().clone();
+    let key = receipt.key();
     let sidecar = pipeline::sidecar(key.file_name(), &receipt.stored().sha256);
     pipeline::store_bytes(host, target, &key.with_suffix(crate::format::Layout::SIDECAR), &sidecar)?;
-    let index = match complete.index() {
-        None => None,
-        Some(file) => {
-            let object = format!("{}.index.jsonl.zst", encode_name(&member.name));
-            let key = site.layout.artifact(session.set().0, &session.snapshot(), &object);
-            let stored = pipeline::store_index(host, target, &key, file.path())?;
-            let sidecar = pipeline::sidecar(&object, &stored.sha256);
-            pipeline::store_bytes(host, target, &key.with_suffix(crate::format::Layout::SIDECAR), &sidecar)?;
-            Some(IndexObject { object, stored })
-        }
-    };
-    Ok(ProvenMember::new(complete, receipt, member.name.clone(), read_at, index))
+    let Some(file) = complete.index() else { return Ok(None) };
+    let object = place.index_object.clone();
+    let key = site.layout.artifact(session.set().0, &session.snapshot(), &object);
+    let stored = pipeline::store_index(host, target, &key, file.path(), place.packing.sealer.as_ref())?;
+    let sidecar = pipeline::sidecar(&object, &stored.sha256);
+    pipeline::store_bytes(host, target, &key.with_suffix(crate::format::Layout::SIDECAR), &sidecar)?;
+    Ok(Some(IndexObject { object, stored }))
 }

@@ -1,16 +1,17 @@
 //! A run that has its lock: its destinations, its name, and what follows once the members are stored.
 
+mod sealing;
+
 use super::arrival;
 use super::members::{self, Harvest};
 use super::report::{DestinationReport, MemberReport, RunReport};
 use super::{RunRequest, WorkflowError};
-use crate::declared::{self, DestinationName, Plan, SetDeclaration, SetName};
+use crate::declared::{DestinationName, Plan, SetDeclaration, SetName};
 use crate::destinations::Access;
 use crate::diagnostic::Diagnostic;
-use crate::format::{FailedMember, Level, SnapshotId, SourceIdentity};
+use crate::format::{Level, SnapshotId, SourceIdentity};
 use crate::host::Host;
-use crate::observed::{JournalEvent, SnapshotFacts, SnapshotState};
-use crate::pipeline::{self, ManifestDraft};
+use crate::observed::{JournalEvent, SnapshotFacts};
 use crate::schedulers::Places;
 use crate::sources::{self, Source};
 use crate::workflow::event::{Event, Listener};
@@ -85,6 +86,11 @@ impl<'a> Session<'a> {
             let report: &mut DestinationReport = reports.entry(destination.clone()).or_default();
             let Some(declaration) = plan.destinations.get(destination) else { continue };
             let site = Site::open(host, destination, declaration, node.clone(), Access::Change);
+            if let Some(trouble) = site.keys.trouble() {
+                listener(Event::Trouble(trouble.clone()));
+                report.failures.push(trouble.clone());
+                continue;
+            }
             match arrival::admit_patiently(&site, name, plan, request.trigger) {
                 Ok(history) => parties.push(Party { site, history }),
                 Err(diagnostic) => {
@@ -195,8 +201,8 @@ impl<'a> Session<'a> {
             );
         }
         let mut harvest = Harvest::new(self.parties.iter().map(|party| party.site.name.clone()));
-        for member in &members {
-            let report = members::back_up(self, member, &mut harvest)?;
+        for (number, member) in members.iter().enumerate() {
+            let report = members::back_up(self, (member, number + 1), &mut harvest)?;
             self.members.push(report);
             if signal::told_to_end() {
                 return Err(Diagnostic::new(
@@ -207,7 +213,7 @@ impl<'a> Session<'a> {
             }
         }
         self.read_bytes = harvest.read_bytes;
-        self.seal(harvest);
+        self.seal(harvest, &members);
         self.prove_and_prune()
     }
 
@@ -271,68 +277,6 @@ impl<'a> Session<'a> {
             .into())
     }
 
-    fn seal(&mut self, mut harvest: Harvest) {
-        let failed: Vec<FailedMember> = self
-            .members
-            .iter()
-            .filter_map(|member| {
-                Some(FailedMember { name: member.name.clone(), reason: member.failed.clone()? })
-            })
-            .collect();
-        for party in &self.parties {
-            let report = self.reports.entry(party.site.name.clone()).or_default();
-            let proven = match harvest.take(&party.site.name) {
-                Ok(proven) if proven.is_empty() => continue,
-                Ok(proven) => proven,
-                Err(diagnostic) => {
-                    report.failures.push(*diagnostic);
-                    continue;
-                }
-            };
-            let previous = party.history.iter().rev().find_map(|snapshot| match &snapshot.state {
-                SnapshotState::Sealed(sealed) => Some(sealed.manifest_sha256),
-                SnapshotState::NotRead | SnapshotState::Unsealed | SnapshotState::Damaged(_) => None,
-            });
-            let draft = ManifestDraft {
-                plan: self.plan.name.clone(),
-                set: self.name.clone(),
-                set_digest: declared::set_digest(self.plan, self.name).expect("the set is in the plan"),
-                snapshot: self.snapshot,
-                started_at: self.snapshot.started_at(),
-                trigger: self.request.trigger,
-                source: self.set.source.word().to_owned(),
-                identity: self.identity.clone(),
-                failed: failed.clone(),
-                previous,
-            };
-            match pipeline::seal(self.host, &*party.site.target, &party.site.layout, draft, proven) {
-                Ok(sealed) => {
-                    report.sealed = Some(sealed.digest());
-                    report.stored_bytes = sealed.manifest().stored_bytes();
-                    let event = JournalEvent::Sealed {
-                        snapshot: self.snapshot,
-                        destination: party.site.name.clone(),
-                        manifest_sha256: sealed.digest(),
-                        complete: sealed.manifest().complete,
-                    };
-                    if let Err(error) = journal::write(self.host, &self.places.state, self.name, event) {
-                        report.failures.push(error.diagnostic());
-                    }
-                    (self.listener)(Event::Sealed {
-                        set: self.name.clone(),
-                        destination: party.site.name.clone(),
-                        snapshot: self.snapshot,
-                        complete: sealed.manifest().complete,
-                    });
-                }
-                Err(error) => report.failures.push(
-                    Diagnostic::from_error("snapshot not sealed", &error)
-                        .fix(format!("run `bkp run {}` again; earlier snapshots are untouched", self.name)),
-                ),
-            }
-        }
-    }
-
     fn prove_and_prune(&mut self) -> Result<(), WorkflowError> {
         for party in &self.parties {
             let Some(report) = self.reports.get_mut(&party.site.name) else { continue };
@@ -348,7 +292,9 @@ impl<'a> Session<'a> {
                 self.request.trigger,
             );
             let due = due.map_err(|error| Diagnostic::from_error("history not readable", &error))?;
-            if due.drill {
+            // What nothing here opens is drilled where its key is; until then it is not `restored`.
+            let openable = party.site.keys.sealer().is_none() || party.site.keys.opener().is_some();
+            if due.drill && openable {
                 (self.listener)(Event::Phase(format!("drilling at `{}`", party.site.name)));
                 match drill::one(
                     self.host,

@@ -1,0 +1,133 @@
+//! Where a member's artifact lies at a destination, and under which name.
+//!
+//! Beside its manifest, or where the destination's template says. What lies elsewhere is written down in the snapshot's
+//! folder first, so that a killed run's objects are found again.
+
+use super::session::Session;
+use crate::declared::{LayoutTemplate, Piece, Placeholder};
+use crate::destinations::DestinationError;
+use crate::format::{Key, Layout, SnapshotId, encode_name};
+use crate::pipeline::{self, Packing, StoreError};
+use crate::sources::Member;
+use crate::workflow::history::Site;
+
+/// Names that are tried where a template repeats itself.
+const NAMES_MAX: u32 = 100;
+
+/// A place for a member's artifact.
+#[derive(Debug, Clone)]
+pub(super) struct Placement {
+    /// How it is packed.
+    pub packing: Packing,
+    /// Its name in the manifest.
+    pub object: String,
+    /// Its key.
+    pub key: Key,
+    /// The name of its list of entries, where it has one.
+    pub index_object: String,
+}
+
+/// Chooses the place of a member's artifact. `number` counts the members from 1: at an encrypted destination names would
+/// say too much.
+pub(super) fn placement(
+    session: &Session<'_>,
+    site: &Site,
+    member: &Member,
+    number: usize,
+) -> Result<Placement, StoreError> {
+    let (name, set) = session.set();
+    let packing = Packing {
+        compression: session.plan().compression(set, &site.name),
+        sealer: site.keys.sealer().cloned(),
+    };
+    let base = match &packing.sealer {
+        Some(_) => number.to_string(),
+        None => encode_name(&member.name),
+    };
+    let sealed = packing.sealer.as_ref().map_or("", |_| crate::declared::Encryption::EXTENSION);
+    let index_object = format!("{base}.index.jsonl.zst{sealed}");
+    let snapshot = session.snapshot();
+    let object = match &site.template {
+        None => format!("{base}.{}{}", session.source().extension(member), packing.extension()),
+        Some(template) => {
+            let path = filled(template, &site.layout, name.as_str(), &base, snapshot);
+            let free = free_name(site, &path, snapshot)?;
+            remember(session, site, number, &free)?;
+            format!("/{free}")
+        }
+    };
+    let key = site.layout.artifact(name, &snapshot, &object);
+    Ok(Placement { packing, object, key, index_object })
+}
+
+/// A template with everything put in.
+fn filled(
+    template: &LayoutTemplate,
+    layout: &Layout,
+    set: &str,
+    member: &str,
+    snapshot: SnapshotId,
+) -> String {
+    let at = snapshot.started_at();
+    let piece = |piece: &Piece| match piece {
+        Piece::Text(text) => text.clone(),
+        Piece::Placeholder(Placeholder::Date) => at.strftime("%Y-%m-%d").to_string(),
+        Piece::Placeholder(Placeholder::Time) => at.strftime("%H%M%S").to_string(),
+        Piece::Placeholder(Placeholder::Node) => encode_name(layout.node().as_str()),
+        Piece::Placeholder(Placeholder::Set) => set.to_owned(),
+        Piece::Placeholder(Placeholder::Member) => member.to_owned(),
+        Piece::Placeholder(Placeholder::Snapshot) => snapshot.to_string(),
+    };
+    template.pieces().iter().map(piece).collect()
+}
+
+/// The path, or where a run of the same day has taken it, the path with the snapshot's number in it.
+fn free_name(site: &Site, path: &str, snapshot: SnapshotId) -> Result<String, StoreError> {
+    for attempt in 0..NAMES_MAX {
+        let candidate = match attempt {
+            0 => path.to_owned(),
+            1 => numbered(path, &format!("{:06}", snapshot.sequence())),
+            more => numbered(path, &format!("{:06}-{more}", snapshot.sequence())),
+        };
+        let key = crate::format::Prefix::root().listed_key(&candidate);
+        if site.target.size(&key).map_err(StoreError::Destination)?.is_none() {
+            return Ok(candidate);
+        }
+    }
+    let key = crate::format::Prefix::root().listed_key(path);
+    Err(StoreError::Destination(DestinationError::Exists { key }))
+}
+
+/// `sqlite/2026-11-20/app.db.gz` with a number: `sqlite/2026-11-20/app-000042.db.gz`.
+fn numbered(path: &str, number: &str) -> String {
+    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let (stem, ending) =
+        name.split_once('.').map_or((name, String::new()), |(stem, it)| (stem, format!(".{it}")));
+    format!("{folder}/{stem}-{number}{ending}")
+}
+
+/// Writes down what will lie outside of the snapshot's folder.
+fn remember(session: &Session<'_>, site: &Site, number: usize, path: &str) -> Result<(), StoreError> {
+    let key = site.layout.placed(session.set().0, &session.snapshot(), number);
+    pipeline::store_bytes(session.host(), &*site.target, &key, format!("{path}\n").as_bytes()).map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn template_gives_the_key_of_an_existing_runbook() {
+        let template = LayoutTemplate::try_from("sqlite/{date}/{set}.db.gz".to_owned()).expect("a template");
+        let snapshot: SnapshotId = "20261120T030000Z-000042".parse().expect("an id");
+        let layout = Layout::new("mini".parse().expect("a name"));
+        assert_eq!(
+            filled(&template, &layout, "ledger", "ledger", snapshot),
+            "sqlite/2026-11-20/ledger.db.gz"
+        );
+        assert_eq!(
+            numbered("sqlite/2026-11-20/ledger.db.gz", "000042"),
+            "sqlite/2026-11-20/ledger-000042.db.gz"
+        );
+    }
+}

@@ -1,0 +1,148 @@
+//! The end of a run at each destination: its manifest, written once every member has its receipt, in the order in which
+//! destinations are filled from one another.
+
+use super::{Copy, Party, Session};
+use crate::declared::{self, DestinationName};
+use crate::diagnostic::Diagnostic;
+use crate::format::{FailedMember, Manifest};
+use crate::observed::{JournalEvent, SnapshotState};
+use crate::pipeline::{self, ManifestDraft};
+use crate::sources::Member;
+use crate::workflow::event::Event;
+use crate::workflow::run::copying::{self, Filled};
+use crate::workflow::run::members::Harvest;
+use crate::workflow::{journal, prune};
+use std::collections::BTreeMap;
+
+/// What was sealed in this run, by destination.
+type Manifests = BTreeMap<DestinationName, Manifest>;
+
+impl Session<'_> {
+    /// Seals at every destination that has all members, those that are filled from another behind it.
+    pub(super) fn seal(&mut self, mut harvest: Harvest, members: &[Member]) {
+        let mut sealed = Manifests::new();
+        for index in self.filling_order() {
+            if let Filled::From(from) = copying::filled(self, &self.parties[index]) {
+                self.fill(&self.parties[index], &from, &sealed, members, &mut harvest);
+            }
+            self.seal_at(index, &mut harvest, &mut sealed);
+        }
+        for index in 0..self.parties.len() {
+            let name = &self.parties[index].site.name;
+            if !sealed.contains_key(name) && harvest.passing.contains(name) {
+                self.second_chance(index, &mut sealed, members, &mut harvest);
+            }
+        }
+    }
+
+    /// What failed for a passing reason is tried once more, from a destination where the same bytes lie by now.
+    fn second_chance(
+        &mut self,
+        index: usize,
+        sealed: &mut Manifests,
+        members: &[Member],
+        harvest: &mut Harvest,
+    ) {
+        let party = &self.parties[index];
+        let name = party.site.name.clone();
+        let packed = |name: &DestinationName| {
+            let declared = self.plan.destinations.get(name);
+            (self.plan.compression(self.set, name), declared.and_then(|it| it.encryption.clone()))
+        };
+        let Some(from) = sealed.keys().find(|from| packed(from) == packed(&name)).cloned() else { return };
+        // What is left of the first attempt would be in the way; where it cannot be removed, that shows below.
+        let copy = Copy { id: self.snapshot, stored_as: self.name.clone() };
+        let _shown_below = prune::remove_objects(&party.site, &copy);
+        harvest.try_again(&name);
+        self.fill(party, &from, sealed, members, harvest);
+        let before = std::mem::take(&mut self.reports.entry(name.clone()).or_default().failures);
+        self.seal_at(index, harvest, sealed);
+        if !sealed.contains_key(&name) {
+            self.reports.entry(name).or_default().failures.extend(before);
+        }
+    }
+
+    /// The parties, those that are filled from another behind it.
+    fn filling_order(&self) -> Vec<usize> {
+        let at = |name: &DestinationName| self.parties.iter().position(|party| party.site.name == *name);
+        self.plan.filling_order(self.set).into_iter().filter_map(at).collect()
+    }
+
+    /// Fills a destination with what another one has of this run.
+    fn fill(
+        &self,
+        party: &Party,
+        from: &DestinationName,
+        sealed: &Manifests,
+        members: &[Member],
+        harvest: &mut Harvest,
+    ) {
+        let origin = self.parties.iter().find(|party| party.site.name == *from);
+        let Some((origin, manifest)) = origin.zip(sealed.get(from)) else {
+            let what = format!("destination `{}`", party.site.name);
+            let diagnostic = Diagnostic::new("destination not filled", what)
+                .why(format!("`{from}`, which it is filled from, has no snapshot of this run"))
+                .fix(format!("mend `{from}`, and run `bkp run {}` again", self.name));
+            return harvest.drop_out(&party.site.name, diagnostic);
+        };
+        (self.listener)(Event::Phase(format!("filling `{}` from `{from}`", party.site.name)));
+        copying::copy(self, (&origin.site, manifest), &party.site, members, harvest);
+    }
+
+    /// Seals at one destination, and writes down that it is sealed.
+    fn seal_at(&mut self, index: usize, harvest: &mut Harvest, manifests: &mut Manifests) {
+        let failed = self.members.iter().filter_map(|member| {
+            Some(FailedMember { name: member.name.clone(), reason: member.failed.clone()? })
+        });
+        let failed: Vec<FailedMember> = failed.collect();
+        let party = &self.parties[index];
+        let report = self.reports.entry(party.site.name.clone()).or_default();
+        let proven = match harvest.take(&party.site.name) {
+            Ok(proven) if proven.is_empty() => return,
+            Ok(proven) => proven,
+            Err(diagnostic) => return report.failures.push(*diagnostic),
+        };
+        let previous = party.history.iter().rev().find_map(|snapshot| match &snapshot.state {
+            SnapshotState::Sealed(sealed) => Some(sealed.manifest_sha256),
+            SnapshotState::NotRead | SnapshotState::Unsealed | SnapshotState::Damaged(_) => None,
+        });
+        let draft = ManifestDraft {
+            plan: self.plan.name.clone(),
+            set: self.name.clone(),
+            set_digest: declared::set_digest(self.plan, self.name).expect("the set is in the plan"),
+            snapshot: self.snapshot,
+            started_at: self.snapshot.started_at(),
+            trigger: self.request.trigger,
+            source: self.set.source.word().to_owned(),
+            identity: self.identity.clone(),
+            failed,
+            previous,
+        };
+        let sealed = match pipeline::seal(self.host, &*party.site.target, &party.site.layout, draft, proven) {
+            Ok(sealed) => sealed,
+            Err(error) => {
+                let fix = format!("run `bkp run {}` again; earlier snapshots are untouched", self.name);
+                report.failures.push(Diagnostic::from_error("snapshot not sealed", &error).fix(fix));
+                return;
+            }
+        };
+        report.sealed = Some(sealed.digest());
+        report.stored_bytes = sealed.manifest().stored_bytes();
+        let event = JournalEvent::Sealed {
+            snapshot: self.snapshot,
+            destination: party.site.name.clone(),
+            manifest_sha256: sealed.digest(),
+            complete: sealed.manifest().complete,
+        };
+        if let Err(error) = journal::write(self.host, &self.places.state, self.name, event) {
+            report.failures.push(error.diagnostic());
+        }
+        (self.listener)(Event::Sealed {
+            set: self.name.clone(),
+            destination: party.site.name.clone(),
+            snapshot: self.snapshot,
+            complete: sealed.manifest().complete,
+        });
+        manifests.insert(party.site.name.clone(), sealed.manifest().clone());
+    }
+}

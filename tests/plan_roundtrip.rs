@@ -390,7 +390,7 @@ fn remote() -> impl Strategy<Value = RemoteDeclaration> {
 }
 
 fn encryption() -> impl Strategy<Value = Encryption> {
-    let recipient = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kudz3spqs4ha34c".to_owned();
+    let recipient = "age1ruq9wdhn4yu6h4jyucm99thfz3edkcawyr6j7cqhvcfax4t6j4fs7xrzuf".to_owned();
     let identity = prop_oneof![secret().prop_map(Identity::Here), line().prop_map(Identity::Elsewhere)];
     prop_oneof![
         identity.prop_map(move |identity| Encryption {

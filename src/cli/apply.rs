@@ -98,9 +98,9 @@ fn finish(context: &Context<'_>, after: &Outlook, applied: &Applied) -> ExitCode
     for blocked in &after.review.blocked {
         context.warn("error", &blocked.diagnostic);
     }
-    let rows = &after.review.coverage;
+    let (rows, copies) = (&after.review.coverage, &after.review.copies);
     let now = context.host.now();
-    context.print(&render::status::text(rows, now, context.palette()));
+    context.print(&render::status::text(rows, copies, now, context.palette()));
     let left = after.steps();
     for id in left.order() {
         context.print(&format!("left to do: {}\n", left.step(id)));

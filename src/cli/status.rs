@@ -28,11 +28,13 @@ pub struct StatusArgs {
 pub fn status(context: &Context<'_>, args: &StatusArgs) -> Result<ExitCode, Failure> {
     let plans = context.plans()?;
     let now = context.host.now();
-    let mut rows = Vec::new();
+    let (mut rows, mut copies) = (Vec::new(), Vec::new());
     let mut entries = Vec::new();
     for loaded in &plans.plans {
         let survey = survey::survey(context.host, loaded, workflow::observe::Scope::Everything)?;
-        rows.extend(decide::coverage(&survey.world(now)));
+        let of_plan = decide::coverage(&survey.world(now));
+        copies.extend(decide::copies(&survey.world(now), &of_plan));
+        rows.extend(of_plan);
         let journal = survey.facts.journal.as_ref().and_then(|fact| fact.observed.present());
         entries.extend(journal.map(|journal| journal.entries.clone()).unwrap_or_default());
     }
@@ -41,9 +43,9 @@ pub fn status(context: &Context<'_>, args: &StatusArgs) -> Result<ExitCode, Fail
     let text = match args.format {
         ReportFormat::Text => {
             let runs = last_runs(&entries, args.runs, now);
-            format!("{}{runs}", render::status::text(&rows, now, context.palette()))
+            format!("{}{runs}", render::status::text(&rows, &copies, now, context.palette()))
         }
-        ReportFormat::Json => render::status::json(&rows, now),
+        ReportFormat::Json => render::status::json(&rows, &copies, now),
     };
     context.print(&text);
     Ok(ExitCode::Ok)

@@ -1,10 +1,12 @@
 //! The catalogue: what each finding means, where it comes from and what mends it. `docs/FINDINGS.md` is made from it.
 
+mod destinations;
 mod entries;
 mod servers;
 
 use super::finding::FindingCode as Code;
 use super::finding::Severity;
+use destinations::DESTINATIONS;
 use entries::ENTRIES;
 use servers::SERVERS;
 use std::fmt::Write as _;
@@ -28,7 +30,7 @@ pub struct Explanation {
 
 /// Every finding that audit can report.
 pub fn catalogue() -> impl Iterator<Item = &'static Explanation> {
-    ENTRIES.iter().chain(&SERVERS)
+    ENTRIES.iter().chain(&SERVERS).chain(&DESTINATIONS)
 }
 
 /// Explains a code such as `timer-missing`; none when no finding has it.

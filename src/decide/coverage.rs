@@ -193,9 +193,25 @@ fn row(
     for (level, age_max) in
         [(Level::Intact, prove.intact_age_max()), (Level::Restored, prove.restored_age_max())]
     {
-        row.levels.insert(level, proof_level(world, level, age_max, snapshots));
+        let state = proof_level(world, level, age_max, snapshots);
+        let archived = newest.filter(|(_, sealed)| !sealed.archived.is_empty());
+        row.levels.insert(level, archived.map_or(state.clone(), |newest| unverifiable(state, newest)));
     }
     row
+}
+
+/// What cannot be read without being brought back first cannot be told to be intact, whatever was proven before.
+fn unverifiable(state: LevelState, (snapshot, sealed): (&SnapshotFacts, &SealedFacts)) -> LevelState {
+    match state {
+        LevelState::Disproven { .. } => state,
+        LevelState::Proven { .. }
+        | LevelState::Expired { .. }
+        | LevelState::Unproven { .. }
+        | LevelState::Unknown { .. } => {
+            let objects = sealed.archived.join(", ");
+            LevelState::unknown(format!("unverifiable: {objects} of {} lies in an archive tier", snapshot.id))
+        }
+    }
 }
 
 fn scheduled_level(world: &World<'_>, name: &SetName) -> (LevelState, Option<Timestamp>) {

@@ -152,13 +152,33 @@ pub enum FindingCode {
     LingerOff,
     /// Data exists that no set covers.
     Uncovered,
+    /// The destination does not accept the credentials.
+    DestinationRefused,
+    /// The bucket, container or folder is not there.
+    DestinationPlaceMissing,
+    /// The server is not the declared one.
+    DestinationStranger,
+    /// The clocks of server and host differ.
+    ClockSkew,
+    /// A secret or a program that opens the destination is missing.
+    DestinationUnopened,
+    /// An object must be brought back from its tier before it can be read.
+    ObjectArchived,
+    /// Fewer fresh verified copies than the plan asks for.
+    CopiesTooFew,
+    /// Fewer of them off this host than the plan asks for.
+    OffHostTooFew,
+    /// Two destinations of a set fail together.
+    SharedFate,
+    /// A rule of the service deletes or archives too early.
+    LifecycleTooEarly,
     /// It could not be told.
     CouldNotLook,
 }
 
 impl FindingCode {
     /// All codes, in the catalogue's order.
-    pub const ALL: [Self; 62] = [
+    pub const ALL: [Self; 72] = [
         Self::TimerMissing,
         Self::TimerDisabled,
         Self::TimerInactive,
@@ -220,6 +240,16 @@ impl FindingCode {
         Self::NodeUnstable,
         Self::LingerOff,
         Self::Uncovered,
+        Self::DestinationRefused,
+        Self::DestinationPlaceMissing,
+        Self::DestinationStranger,
+        Self::ClockSkew,
+        Self::DestinationUnopened,
+        Self::ObjectArchived,
+        Self::CopiesTooFew,
+        Self::OffHostTooFew,
+        Self::SharedFate,
+        Self::LifecycleTooEarly,
         Self::CouldNotLook,
     ];
 
@@ -287,6 +317,16 @@ impl FindingCode {
             Self::NodeUnstable => "node-unstable",
             Self::LingerOff => "linger-off",
             Self::Uncovered => "uncovered",
+            Self::DestinationRefused => "destination-refused",
+            Self::DestinationPlaceMissing => "destination-place-missing",
+            Self::DestinationStranger => "destination-stranger",
+            Self::ClockSkew => "clock-skew",
+            Self::DestinationUnopened => "destination-unopened",
+            Self::ObjectArchived => "object-archived",
+            Self::CopiesTooFew => "copies-too-few",
+            Self::OffHostTooFew => "off-host-too-few",
+            Self::SharedFate => "shared-fate",
+            Self::LifecycleTooEarly => "lifecycle-too-early",
             Self::CouldNotLook => "could-not-look",
         }
     }

@@ -6,6 +6,7 @@
 mod age;
 mod audit;
 mod catalogue;
+mod copies;
 mod coverage;
 mod exit;
 mod finding;
@@ -14,6 +15,7 @@ mod freshness;
 mod history;
 mod retention;
 mod review;
+mod room;
 mod scheduled;
 mod steps;
 #[cfg(test)]
@@ -24,6 +26,7 @@ mod world;
 pub use age::{ago, human_span};
 pub use audit::audit;
 pub use catalogue::{Explanation, catalogue, explain, findings_page};
+pub use copies::{Count, SetCopies, Shared, Tie, copies};
 pub use coverage::{CoverageRow, LevelState, coverage};
 pub use exit::{audit_exit, nagios_exit, plan_exit};
 pub use finding::{Finding, FindingCode, Severity};

@@ -3,7 +3,9 @@
 mod parts;
 use parts::{facts, plan};
 
-pub(crate) use parts::{declaration, destination_declaration, installed, manifest, seen, wanted};
+pub(crate) use parts::{
+    declaration, destination_declaration, installed, manifest, remote_declaration, seen, wanted,
+};
 
 use super::world::{WantedJob, World};
 use crate::declared::{DestinationName, Plan, SetDeclaration, SetName};
@@ -145,8 +147,13 @@ impl Scene {
             counts: BTreeMap::new(),
             limits: Vec::new(),
         };
-        let sealed =
-            SealedFacts { manifest_sha256, manifest, objects: ObjectsState::AllPresent, proofs: vec![proof] };
+        let sealed = SealedFacts {
+            manifest_sha256,
+            manifest,
+            objects: ObjectsState::AllPresent,
+            proofs: vec![proof],
+            archived: Vec::new(),
+        };
         let state = SnapshotState::Sealed(Box::new(sealed));
         self.snapshots().push(SnapshotFacts { id, stored_as: set(), state });
         let trigger = Trigger::Schedule;

@@ -1,11 +1,11 @@
 //! What the decisions are made from, and the few questions that all of them ask of it.
 
-use crate::declared::{DestinationName, Pause, Plan, Scope, SetDeclaration, SetName};
+use crate::declared::{DestinationName, NodeName, Pause, Plan, Scope, SetDeclaration, SetName};
 use crate::diagnostic::Diagnostic;
 use crate::format::Digest;
 use crate::observed::{
     DestinationFacts, Facts, InstalledJob, JobName, Observed, SchedulerFacts, SchedulerKind, SealedFacts,
-    SnapshotFacts, SnapshotState,
+    SnapshotFacts, SnapshotState, Trouble,
 };
 use jiff::Timestamp;
 use std::path::PathBuf;
@@ -70,6 +70,18 @@ impl<'a, T> Seen<'a, T> {
 }
 
 impl<'a> World<'a> {
+    /// The host's name in keys: the plan's `node`, else the first label of the host's name.
+    pub(super) fn node(&self) -> NodeName {
+        let label = self.facts.host.name.split('.').next().unwrap_or_default().to_lowercase();
+        let short = || label.parse().or_else(|_| "localhost".parse()).expect("`localhost` is a node's name");
+        self.plan.node.clone().unwrap_or_else(short)
+    }
+
+    /// Why nothing is known of a destination, where there is a word for it.
+    pub(super) fn trouble(&self, name: &DestinationName) -> Option<Trouble> {
+        self.facts.destinations.get(name)?.trouble
+    }
+
     pub(super) fn destination(&self, name: &DestinationName) -> Seen<'a, DestinationFacts> {
         Seen::of(self.facts.destinations.get(name))
     }

@@ -15,6 +15,7 @@ mod parse;
 mod plan;
 mod policy;
 mod protocol;
+mod remote_place;
 mod render;
 mod retention;
 mod schedule;

@@ -20,6 +20,14 @@ pub(crate) struct Faults {
     pub unreachable: bool,
     /// Room in bytes.
     pub room_bytes: Option<usize>,
+    /// Its credentials may not delete.
+    pub refuses_deletes: bool,
+    /// What is said whatever is asked.
+    pub says: Option<fn() -> DestinationError>,
+    /// The objects whose key has this ending lie in an archive tier.
+    pub archived: Option<&'static str>,
+    /// What its clock says; none where asking for it fails.
+    pub clock: Option<jiff::Timestamp>,
 }
 
 #[derive(Debug, Default)]
@@ -79,6 +87,9 @@ impl MemoryDestination {
 
     fn ready(&self) -> Result<MutexGuard<'_, World>, DestinationError> {
         let world = self.world();
+        if let Some(says) = world.faults.says {
+            return Err(says());
+        }
         if world.prepared { Ok(world) } else { Err(DestinationError::NotPrepared { root: self.location() }) }
     }
 
@@ -130,7 +141,8 @@ impl Destination for MemoryDestination {
     }
 
     fn prepared(&self) -> Result<bool, DestinationError> {
-        Ok(self.world().prepared)
+        let world = self.world();
+        world.faults.says.map_or(Ok(world.prepared), |says| Err(says()))
     }
 
     fn prepare(&self) -> Result<(), DestinationError> {
@@ -171,6 +183,10 @@ impl Destination for MemoryDestination {
             let error = io::ErrorKind::HostUnreachable.into();
             return Err(DestinationError::Io { object: key.to_string(), during: "opening it", error });
         }
+        if world.faults.archived.is_some_and(|ending| key.as_str().ends_with(ending)) {
+            let error = io::Error::other("InvalidObjectState");
+            return Err(DestinationError::Archived { object: key.to_string(), error });
+        }
         match world.objects.get(key) {
             Some(bytes) => Ok(Box::new(io::Cursor::new(bytes.clone()))),
             None => Err(DestinationError::NotFound { key: key.clone() }),
@@ -194,6 +210,10 @@ impl Destination for MemoryDestination {
     fn delete(&self, key: &Key) -> Result<(), DestinationError> {
         check(key)?;
         let mut world = self.change(key.as_str())?;
+        if world.faults.refuses_deletes {
+            let error = io::Error::other("AccessDenied");
+            return Err(DestinationError::Denied { object: key.to_string(), error });
+        }
         world.objects.remove(key).map(drop).ok_or_else(|| DestinationError::NotFound { key: key.clone() })
     }
 
@@ -204,6 +224,15 @@ impl Destination for MemoryDestination {
 
     fn space(&self) -> Result<Option<Space>, DestinationError> {
         Ok(None)
+    }
+
+    fn clock(&self) -> Result<Option<jiff::Timestamp>, DestinationError> {
+        let error = || DestinationError::Io {
+            object: self.location(),
+            during: "asking for the time",
+            error: io::ErrorKind::TimedOut.into(),
+        };
+        self.world().faults.clock.map(Some).ok_or_else(error)
     }
 
     fn device(&self) -> Option<u64> {

@@ -26,7 +26,7 @@ use crate::declared::{
 };
 use crate::format::{Key, Prefix};
 use crate::host::{Host, Space};
-use crate::observed::StorageRules;
+use crate::observed::{StorageRules, Trouble};
 use crate::secrets::{Secret, SecretError, resolve};
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -144,6 +144,27 @@ pub enum DestinationError {
         /// Key or root.
         object: String,
     },
+}
+
+impl DestinationError {
+    /// The word for what kept a destination behind a network from being used, where there is one.
+    pub fn trouble(&self) -> Option<Trouble> {
+        match self {
+            Self::Denied { .. } => Some(Trouble::Refused),
+            Self::NoPlace { .. } => Some(Trouble::PlaceMissing),
+            Self::Stranger { .. } => Some(Trouble::Stranger),
+            Self::Clock { .. } => Some(Trouble::Clock { offset_seconds: None }),
+            Self::Unopened { .. } => Some(Trouble::Unopened),
+            Self::Archived { .. } => Some(Trouble::Archived),
+            Self::Exists { .. }
+            | Self::NotFound { .. }
+            | Self::NotPrepared { .. }
+            | Self::Full { .. }
+            | Self::BodyAborted { .. }
+            | Self::Io { .. }
+            | Self::ReadOnly { .. } => None,
+        }
+    }
 }
 
 /// An object as listed.

@@ -1,5 +1,6 @@
 //! What was seen at a destination.
 
+use super::StorageRules;
 use crate::declared::SetName;
 use crate::diagnostic::Diagnostic;
 use crate::format::{Digest, Manifest, ProofRecord, SnapshotId};
@@ -17,6 +18,12 @@ pub struct DestinationFacts {
     pub space: Option<Space>,
     /// Device number, for comparison with sources of the same observation.
     pub device: Option<u64>,
+    /// The server's clock minus the host's, where the server shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_offset_seconds: Option<i64>,
+    /// What the service deletes, archives or locks by itself; none where nobody asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<StorageRules>,
     /// Each set's snapshots, in order of sequence; a set without any is absent from the map.
     pub sets: BTreeMap<SetName, Vec<SnapshotFacts>>,
 }
@@ -57,6 +64,9 @@ pub struct SealedFacts {
     pub objects: ObjectsState,
     /// The proofs beside it, oldest first.
     pub proofs: Vec<ProofRecord>,
+    /// Names of objects that somebody tried to read and that must first be brought back from their tier.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub archived: Vec<String>,
 }
 
 /// What a listing said of a snapshot's objects.

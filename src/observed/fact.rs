@@ -1,5 +1,6 @@
 //! Present, absent or unknown; when and how.
 
+use super::Trouble;
 use crate::diagnostic::Diagnostic;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -52,11 +53,21 @@ pub struct Fact<T> {
     pub how: String,
     /// What was seen.
     pub observed: Observed<T>,
+    /// Why it is unknown, where there is a word for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<Trouble>,
 }
 
 impl<T> Fact<T> {
     /// A new observation.
     pub fn new(at: Timestamp, how: impl Into<String>, observed: Observed<T>) -> Self {
-        Self { at, how: how.into(), observed }
+        Self { at, how: how.into(), observed, trouble: None }
+    }
+
+    /// Adds the word for why it is unknown.
+    #[must_use]
+    pub fn because(mut self, trouble: Option<Trouble>) -> Self {
+        self.trouble = trouble;
+        self
     }
 }

@@ -10,6 +10,7 @@ mod job;
 mod journal;
 mod source;
 mod storage_rules;
+mod trouble;
 
 pub use destination::{DestinationFacts, ObjectsState, SealedFacts, SnapshotFacts, SnapshotState};
 pub use fact::{Fact, Observed};
@@ -24,3 +25,4 @@ pub use job::{
 pub use journal::{JournalEntry, JournalEvent, JournalFacts, RunOutcome};
 pub use source::{DoorFacts, Found, MemberFacts, RequirementFacts, SourceFacts};
 pub use storage_rules::{LockMode, ObjectLock, RuleStart, Shown, StorageAction, StorageRule, StorageRules};
+pub use trouble::Trouble;

@@ -1,6 +1,8 @@
 //! The JSON document of `bkp plan`. Its schema is `schemas/plan-output.schema.json`.
 
-use crate::decide::{Blocked, Change, ChangeObject, CoverageRow, ForeignNote, LevelState, Review, Uncovered};
+use crate::decide::{
+    Blocked, Change, ChangeObject, CoverageRow, ForeignNote, LevelState, Review, SetCopies, Shared, Uncovered,
+};
 use crate::diagnostic::Diagnostic;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -39,6 +41,9 @@ pub struct PlanDocument {
     pub notes: Vec<MessageDocument>,
     /// The coverage as it is now.
     pub coverage: Vec<CoverageDocument>,
+    /// How many copies there are now, of sets with several destinations or a `require`; left out where there is none.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub copies: Vec<CopiesDocument>,
 }
 
 /// One difference.
@@ -145,6 +150,25 @@ pub struct CoverageDocument {
     pub paused: Option<String>,
 }
 
+/// The copies of one set. Destinations that would be lost together are one place.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct CopiesDocument {
+    /// The set.
+    pub set: String,
+    /// Copies that are fresh and were read back.
+    pub copies: usize,
+    /// Places that they are in.
+    pub places: usize,
+    /// Places of them that are on no disk of this host.
+    pub off_host: usize,
+    /// The fewest places that the plan asks for.
+    pub required_copies: Option<u32>,
+    /// The fewest places off this host that the plan asks for.
+    pub required_off_host: Option<u32>,
+    /// The pairs of destinations that are one place, each in words.
+    pub shared: Vec<String>,
+}
+
 /// How far a level is proven.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct LevelDocument {
@@ -187,6 +211,20 @@ impl From<&CoverageRow> for CoverageDocument {
     }
 }
 
+impl From<&SetCopies> for CopiesDocument {
+    fn from(it: &SetCopies) -> Self {
+        Self {
+            set: it.set.to_string(),
+            copies: it.verified.copies,
+            places: it.verified.places,
+            off_host: it.verified.off_host,
+            required_copies: it.require.and_then(|require| require.copies),
+            required_off_host: it.require.and_then(|require| require.off_host),
+            shared: it.shared.iter().map(Shared::words).collect(),
+        }
+    }
+}
+
 /// The kind and the name of what is changed.
 pub(super) fn object_words(object: &ChangeObject, plan: &str) -> (&'static str, String) {
     match object {
@@ -219,6 +257,7 @@ impl PlanDocument {
             unknown: review.unknown.iter().map(Into::into).collect(),
             notes: review.notes.iter().map(Into::into).collect(),
             coverage: review.coverage.iter().map(Into::into).collect(),
+            copies: review.copies.iter().map(Into::into).collect(),
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use super::Palette;
 use super::escape::terminal;
-use super::plan_document::CoverageDocument;
-use crate::decide::{CoverageRow, LevelState, ago};
+use super::plan_document::{CopiesDocument, CoverageDocument};
+use crate::decide::{CoverageRow, LevelState, SetCopies, ago};
 use crate::format::Level;
 use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
 use jiff::Timestamp;
@@ -12,7 +12,7 @@ use serde::Serialize;
 use std::fmt::Write as _;
 
 /// The table, for people; times are relative to `now`.
-pub fn text(rows: &[CoverageRow], now: Timestamp, palette: Palette) -> String {
+pub fn text(rows: &[CoverageRow], copies: &[SetCopies], now: Timestamp, palette: Palette) -> String {
     if rows.is_empty() {
         return "No sets are declared.\n".to_owned();
     }
@@ -38,7 +38,18 @@ pub fn text(rows: &[CoverageRow], now: Timestamp, palette: Palette) -> String {
         cells.push(Cell::new(row.snapshots.map_or_else(|| "?".to_owned(), |count| count.to_string())));
         table.add_row(cells);
     }
-    format!("{table}\n{}", reasons(rows))
+    format!("{table}\n{}{}", counts(copies), reasons(rows))
+}
+
+/// How many copies there are, below the table.
+fn counts(copies: &[SetCopies]) -> String {
+    let mut out = String::new();
+    for it in copies {
+        let shared = it.why().filter(|_| it.verified.places < it.verified.copies);
+        let because = shared.map_or_else(String::new, |why| format!(" ({why})"));
+        let _ = writeln!(out, "{}: {}{}", it.set, terminal(&it.words()), terminal(&because));
+    }
+    if out.is_empty() { out } else { format!("\n{out}") }
 }
 
 /// Why a level is not proven, below the table.
@@ -100,14 +111,18 @@ pub struct StatusDocument {
     pub at: String,
     /// Each set at each destination.
     pub coverage: Vec<CoverageDocument>,
+    /// How many copies there are, of sets with several destinations or a `require`; left out where there is none.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub copies: Vec<CopiesDocument>,
 }
 
 /// For programs.
-pub fn json(rows: &[CoverageRow], now: Timestamp) -> String {
+pub fn json(rows: &[CoverageRow], copies: &[SetCopies], now: Timestamp) -> String {
     let document = StatusDocument {
         format_version: 1,
         at: now.to_string(),
         coverage: rows.iter().map(Into::into).collect(),
+        copies: copies.iter().map(Into::into).collect(),
     };
     let mut text = serde_json::to_string_pretty(&document).expect("the document has only string keys");
     text.push('\n');
@@ -122,8 +137,9 @@ pub fn schema() -> serde_json::Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::coverage;
-    use crate::decide::testing::Scene;
+    use crate::decide::testing::{Scene, destination_declaration, local};
+    use crate::decide::{copies, coverage};
+    use crate::declared::Require;
 
     #[test]
     fn sizes_are_in_the_largest_fitting_unit() {
@@ -138,19 +154,39 @@ mod tests {
     fn table_says_what_is_proven_and_why_the_rest_is_not() {
         let mut scene = Scene::healthy();
         let rows = coverage(&scene.world());
-        let shown = text(&rows, scene.now, Palette::PLAIN);
+        let shown = text(&rows, &[], scene.now, Palette::PLAIN);
         assert!(shown.contains("yes, 9 h ago") && shown.contains("in 15 h"), "{shown}");
         assert!(!shown.contains(" is "), "{shown}");
         scene.timer().active = false;
-        let shown = text(&coverage(&scene.world()), scene.now, Palette::PLAIN);
+        let shown = text(&coverage(&scene.world()), &[], scene.now, Palette::PLAIN);
         assert!(shown.contains("scheduled is unproven: the timer of `bkp-orders` is not active"), "{shown}");
     }
 
     #[test]
+    fn copies_in_one_place_are_told_below_the_table() {
+        let mut scene = Scene::healthy();
+        let other: crate::declared::DestinationName = "disk".parse().expect("a name");
+        scene.plan.destinations.insert(other.clone(), destination_declaration("/mnt/b"));
+        scene.plan.defaults.destinations = Some(vec![local(), other.clone()]);
+        let facts = scene.facts.destinations[&local()].clone();
+        scene.facts.destinations.insert(other, facts);
+        scene.declaration().require = Some(Require { copies: Some(2), off_host: Some(1) });
+        let rows = coverage(&scene.world());
+        let shown = text(&rows, &copies(&scene.world(), &rows), scene.now, Palette::PLAIN);
+        let line = "orders: 2 copies in 1 place; `require` asks for 2; 0 off this host, and `require` asks for 1 \
+                    (`local` and `disk` lie on one device)";
+        assert!(shown.lines().any(|it| it == line), "{shown}");
+    }
+
+    #[test]
     fn json_is_what_its_schema_says() {
-        let scene = Scene::fresh();
+        let mut scene = Scene::fresh();
+        scene.declaration().require = Some(Require { copies: Some(2), off_host: None });
+        let rows = coverage(&scene.world());
+        let copies = copies(&scene.world(), &rows);
         let document: serde_json::Value =
-            serde_json::from_str(&json(&coverage(&scene.world()), scene.now)).expect("JSON");
+            serde_json::from_str(&json(&rows, &copies, scene.now)).expect("JSON");
+        assert_eq!(document["copies"][0]["required_copies"], 2, "{document}");
         assert!(jsonschema::is_valid(&schema(), &document), "{document}");
     }
 }

@@ -124,7 +124,14 @@ impl Site {
                     Depth::Manifest => (ObjectsState::NotListed, Vec::new()),
                     Depth::Objects => self.objects(copy, &manifest, manifest_sha256)?,
                 };
-                SnapshotState::Sealed(Box::new(SealedFacts { manifest_sha256, manifest, objects, proofs }))
+                let archived = Vec::new();
+                SnapshotState::Sealed(Box::new(SealedFacts {
+                    manifest_sha256,
+                    manifest,
+                    objects,
+                    proofs,
+                    archived,
+                }))
             }
         };
         Ok(SnapshotFacts { id: copy.id, stored_as: copy.stored_as.clone(), state })

@@ -1,22 +1,18 @@
 //! The host and the destinations looked at, and written down as facts. Nothing here changes anything.
 
+mod destination;
 mod source;
 
 pub use source::{LookRequest, Secrets, of_this_user};
 
-use super::history::{Copy, Depth, Site, node_of};
 use super::{WorkflowError, installed, journal, runner};
-use crate::declared::{
-    DestinationDeclaration, DestinationName, Plan, SecretRef, SetName, TimeZoneName, UserName,
-};
-use crate::destinations::{Access, DestinationError};
+use crate::declared::{Plan, SecretRef, SetName, TimeZoneName, UserName};
 use crate::diagnostic::Diagnostic;
 use crate::host::SEARCH_PATH;
 use crate::host::{FileKind, Host, account};
 use crate::observed::{
     BinaryFacts, DaemonFacts, DestinationFacts, Fact, Facts, HostFacts, InstalledFile, InstalledJob, JobName,
-    JournalFacts, Observed, PathFacts, SchedulerFacts, SchedulerKind, SnapshotFacts, SnapshotState,
-    UserFacts,
+    JournalFacts, Observed, PathFacts, SchedulerFacts, SchedulerKind, UserFacts,
 };
 use crate::schedulers::{self, Places};
 use crate::sources;
@@ -51,7 +47,7 @@ pub fn observe(
         .destinations
         .iter()
         .map(|(name, declaration)| {
-            (name.clone(), destination(host, plan, (name, declaration), scope, &orphans))
+            (name.clone(), destination::destination(host, plan, (name, declaration), scope, &orphans))
         })
         .collect();
     let journal = journal_needed(scope, destinations.values()).then(|| journals(host, plan, places));
@@ -239,68 +235,6 @@ fn plan_copy(
     }
 }
 
-fn destination(
-    host: &dyn Host,
-    plan: &Plan,
-    (name, declaration): (&DestinationName, &DestinationDeclaration),
-    scope: Scope,
-    orphans: &[SetName],
-) -> Fact<DestinationFacts> {
-    let site = Site::open(host, name, declaration, node_of(host, plan), Access::Look);
-    if let Some(trouble) = site.keys.trouble() {
-        let observed = Observed::Unknown(trouble.clone());
-        return Fact::new(host.now(), format!("keys of `{name}` tried"), observed);
-    }
-    let observed = match look(plan, &site, scope, orphans) {
-        Ok(facts) => Observed::Present(facts),
-        Err(error) => {
-            Observed::Unknown(Diagnostic::from_error("destination not readable", &error).fix(format!(
-                "check {} as user {}",
-                site.target.location(),
-                host.user().name
-            )))
-        }
-    };
-    Fact::new(host.now(), format!("listed {}", site.target.location()), observed)
-}
-
-fn look(
-    plan: &Plan,
-    site: &Site,
-    scope: Scope,
-    orphans: &[SetName],
-) -> Result<DestinationFacts, DestinationError> {
-    let prepared = site.target.prepared()?;
-    let mut sets = BTreeMap::new();
-    if prepared {
-        for (name, set) in &plan.sets {
-            if !plan.destinations_of(set).contains(&site.name) {
-                continue;
-            }
-            let snapshots = match scope {
-                Scope::Newest => site.newest_looked_into(name, &plan.moved)?,
-                Scope::Everything => site.all_looked_into(name, &plan.moved, Depth::Objects)?,
-            };
-            if !snapshots.is_empty() {
-                sets.insert(name.clone(), snapshots);
-            }
-        }
-    }
-    if prepared {
-        for name in orphans {
-            let copies = site.copies(name, &BTreeMap::new())?;
-            let named = |copy: Copy| SnapshotFacts {
-                id: copy.id,
-                stored_as: copy.stored_as,
-                state: SnapshotState::NotRead,
-            };
-            sets.insert(name.clone(), copies.into_iter().map(named).collect());
-        }
-    }
-    let space = if prepared { site.target.space()? } else { None };
-    Ok(DestinationFacts { prepared, space, device: site.target.device(), sets })
-}
-
 fn discovered(
     host: &dyn Host,
     plan: &Plan,
@@ -427,8 +361,14 @@ mod tests {
 
     fn needed(scope: Scope, prepared: &[bool]) -> bool {
         let fact = |prepared: &bool| {
-            let facts =
-                DestinationFacts { prepared: *prepared, space: None, device: None, sets: BTreeMap::new() };
+            let facts = DestinationFacts {
+                prepared: *prepared,
+                space: None,
+                device: None,
+                clock_offset_seconds: None,
+                rules: None,
+                sets: BTreeMap::new(),
+            };
             Fact::new(Timestamp::UNIX_EPOCH, "a test".to_owned(), Observed::Present(facts))
         };
         let facts: Vec<_> = prepared.iter().map(fact).collect();

@@ -329,7 +329,8 @@ mod tests {
         }
         let manifest_sha256 = Digest::of(&manifest.render());
         let objects = crate::observed::ObjectsState::AllPresent;
-        let sealed = SealedFacts { manifest_sha256, manifest, objects, proofs: Vec::new() };
+        let sealed =
+            SealedFacts { manifest_sha256, manifest, objects, proofs: Vec::new(), archived: Vec::new() };
         SnapshotFacts { id, stored_as: testing::set(), state: SnapshotState::Sealed(Box::new(sealed)) }
     }
 

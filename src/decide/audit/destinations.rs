@@ -1,12 +1,15 @@
-//! Findings about destinations: reachable, prepared, roomy, and not on the device that they protect.
+//! Findings about destinations: reachable, prepared, roomy, in time, and not on the device that they protect.
 
 use super::{could_not_look, not_looked};
+use crate::decide::CLOCK_SLACK;
 use crate::decide::coverage::CoverageRow;
 use crate::decide::finding::{Finding, FindingCode as Code};
+use crate::decide::room::trend;
 use crate::decide::world::{Seen, World};
 use crate::declared::{DestinationName, SetName};
+use crate::diagnostic::Diagnostic;
 use crate::format::Level;
-use crate::observed::DestinationFacts;
+use crate::observed::{DestinationFacts, Trouble};
 use std::collections::BTreeSet;
 
 pub(super) fn findings(world: &World<'_>, rows: &[CoverageRow]) -> Vec<Finding> {
@@ -16,7 +19,9 @@ pub(super) fn findings(world: &World<'_>, rows: &[CoverageRow]) -> Vec<Finding> 
         let object = format!("destination {name}");
         match world.destination(name) {
             Seen::NotSupplied => findings.push(not_looked(object).at(name)),
-            Seen::Unknown(diagnostic) => findings.push(could_not_look(object, diagnostic).at(name)),
+            Seen::Unknown(diagnostic) => {
+                findings.push(troubled(object, world.trouble(name), diagnostic).at(name));
+            }
             Seen::Absent => {
                 let finding = Finding::new(Code::DestinationNotPrepared, object, "nothing is there");
                 findings.push(finding.at(name));
@@ -30,7 +35,8 @@ pub(super) fn findings(world: &World<'_>, rows: &[CoverageRow]) -> Vec<Finding> 
                     );
                     findings.push(finding.at(name));
                 }
-                findings.extend(room(object, name, facts, rows));
+                findings.extend(clock(&object, facts).map(|it| it.at(name)));
+                findings.extend(room(world, object, name, facts, rows));
             }
         }
     }
@@ -38,7 +44,49 @@ pub(super) fn findings(world: &World<'_>, rows: &[CoverageRow]) -> Vec<Finding> 
     findings
 }
 
+/// A destination that could not be looked at. Its levels are unknown all the same; that is no finding more.
+fn troubled(object: String, trouble: Option<Trouble>, diagnostic: &Diagnostic) -> Finding {
+    let sentence = diagnostic.sentence();
+    match trouble {
+        None => could_not_look(object, diagnostic),
+        Some(Trouble::Refused) => Finding::new(Code::DestinationRefused, object, sentence),
+        Some(Trouble::PlaceMissing) => Finding::new(Code::DestinationPlaceMissing, object, sentence),
+        Some(Trouble::Stranger) => Finding::new(Code::DestinationStranger, object, sentence),
+        Some(Trouble::Clock { offset_seconds }) => {
+            let evidence = match offset_seconds {
+                Some(offset) => format!("{}: {sentence}", offset_words(offset)),
+                None => sentence,
+            };
+            Finding::new(Code::ClockSkew, object, evidence)
+        }
+        Some(Trouble::Unopened) => {
+            let finding = Finding::new(Code::DestinationUnopened, object, sentence);
+            match &diagnostic.fix {
+                Some(fix) => finding.remedy(fix.clone()),
+                None => finding,
+            }
+        }
+        Some(Trouble::Archived) => {
+            let evidence = format!("unverifiable: {sentence}");
+            Finding::new(Code::ObjectArchived, object, evidence)
+                .remedy("Bring it back at the service, and remove the rule that archives it.")
+        }
+    }
+}
+
+fn clock(object: &str, facts: &DestinationFacts) -> Option<Finding> {
+    let offset = facts.clock_offset_seconds?;
+    let far = offset.unsigned_abs() > CLOCK_SLACK.as_secs().unsigned_abs();
+    far.then(|| Finding::new(Code::ClockSkew, object, offset_words(offset)))
+}
+
+fn offset_words(offset_seconds: i64) -> String {
+    let side = if offset_seconds < 0 { "behind" } else { "ahead of" };
+    format!("the server's clock is {} s {side} this host's", offset_seconds.unsigned_abs())
+}
+
 fn room(
+    world: &World<'_>,
     object: String,
     name: &DestinationName,
     facts: &DestinationFacts,
@@ -48,16 +96,25 @@ fn room(
     let of_newest = rows.iter().filter(|row| row.destination == *name).filter_map(|row| row.size_bytes);
     let newest_bytes: u64 = of_newest.sum();
     let tenth = space.total_bytes / 10;
-    let evidence = if space.free_bytes < newest_bytes.saturating_mul(2) {
-        format!(
+    let now = if space.free_bytes < newest_bytes.saturating_mul(2) {
+        Some(format!(
             "{} bytes are free, and the newest snapshots of its sets take {newest_bytes}",
             space.free_bytes
-        )
+        ))
     } else if space.free_bytes < tenth {
-        format!("{} of {} bytes are free, less than a tenth", space.free_bytes, space.total_bytes)
+        Some(format!("{} of {} bytes are free, less than a tenth", space.free_bytes, space.total_bytes))
     } else {
-        return None;
+        None
     };
+    let soon = trend(world, name, facts).map(|trend| {
+        let days = if trend.days == 1 { "1 day".to_owned() } else { format!("{} days", trend.days) };
+        format!("{} bytes a day more than retention frees: full in about {days}", trend.growth_bytes)
+    });
+    let all: Vec<String> = now.into_iter().chain(soon).collect();
+    if all.is_empty() {
+        return None;
+    }
+    let evidence = all.join("; ");
     Some(Finding::new(Code::DestinationFullSoon, object, evidence).at(name))
 }
 
@@ -81,7 +138,11 @@ fn same_device(world: &World<'_>, rows: &[CoverageRow], row: &CoverageRow) -> Op
 }
 
 /// None when it cannot be told; that is a finding of the source's or the destination's own.
-fn on_source_device(world: &World<'_>, set: &SetName, destination: &DestinationName) -> Option<bool> {
+pub(super) fn on_source_device(
+    world: &World<'_>,
+    set: &SetName,
+    destination: &DestinationName,
+) -> Option<bool> {
     let source = world.facts.sources.get(set)?.observed.present()?;
     let facts = world.facts.destinations.get(destination)?.observed.present()?;
     Some(facts.device.is_some_and(|device| source.devices.contains(&device)))

@@ -2,8 +2,10 @@
 //!
 //! An observation that failed or was not made is a finding of its own kind, never silence.
 
+mod copies;
 mod destinations;
 mod jobs;
+mod lifecycle;
 mod runs;
 mod security;
 mod snapshots;
@@ -25,6 +27,8 @@ pub fn audit(world: &World<'_>) -> Vec<Finding> {
     findings.extend(jobs::plan_findings(world));
     findings.extend(sources::findings(world));
     findings.extend(destinations::findings(world, &rows));
+    findings.extend(copies::findings(world, &rows));
+    findings.extend(lifecycle::findings(world, &rows));
     findings.extend(snapshots::findings(world, &history, &rows));
     findings.extend(runs::findings(world, &history, &rows));
     findings.extend(security::findings(world));

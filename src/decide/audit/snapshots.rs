@@ -16,7 +16,7 @@ pub(super) fn findings(world: &World<'_>, history: &History<'_>, rows: &[Coverag
         // A destination that could not be looked at is a finding of its own.
         let Some(snapshots) = world.snapshots(&row.set, &row.destination) else { continue };
         let mut found = freshness(world, row);
-        found.extend(proofs(world, row));
+        found.extend(proofs(world, row, snapshots));
         for snapshot in snapshots {
             found.extend(state(world, history, row, snapshot));
         }
@@ -41,7 +41,12 @@ fn freshness(world: &World<'_>, row: &CoverageRow) -> Vec<Finding> {
     }
 }
 
-fn proofs(world: &World<'_>, row: &CoverageRow) -> Vec<Finding> {
+fn newest_is_archived(row: &CoverageRow, snapshots: &[SnapshotFacts]) -> bool {
+    let newest = snapshots.iter().find(|it| Some(it.id) == row.newest).and_then(sealed);
+    newest.is_some_and(|it| !it.archived.is_empty())
+}
+
+fn proofs(world: &World<'_>, row: &CoverageRow, snapshots: &[SnapshotFacts]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let codes = [
         (Level::Intact, Code::ProofMissing, Code::ProofOld),
@@ -63,6 +68,8 @@ fn proofs(world: &World<'_>, row: &CoverageRow) -> Vec<Finding> {
                 let evidence = format!("proven {}: {evidence}{elsewhere}", ago(*at, world.now));
                 findings.push(Finding::new(old, newest.to_string(), evidence));
             }
+            // What is archived is told by name below.
+            LevelState::Unknown { .. } if newest_is_archived(row, snapshots) => {}
             LevelState::Unknown { reason } => {
                 let evidence = format!("{level}: {reason}");
                 findings.push(Finding::new(Code::CouldNotLook, newest.to_string(), evidence));
@@ -106,6 +113,7 @@ fn state(
         }
         SnapshotState::Sealed(sealed) => {
             let mut findings = objects(&id, sealed);
+            findings.extend(archived(&id, sealed));
             findings.extend(disproven(&id, snapshot, sealed));
             findings
         }
@@ -121,6 +129,13 @@ fn objects(id: &str, sealed: &SealedFacts) -> Vec<Finding> {
         .chain(resized)
         .map(|(code, name, evidence)| Finding::new(code, format!("{id}/{name}"), evidence))
         .collect()
+}
+
+fn archived(id: &str, sealed: &SealedFacts) -> Vec<Finding> {
+    let evidence = "unverifiable: it lies in an archive tier, and neither `intact` nor `restored` can be proven until it \
+                    was brought back";
+    let of_name = |name: &String| Finding::new(Code::ObjectArchived, format!("{id}/{name}"), evidence);
+    sealed.archived.iter().map(of_name).collect()
 }
 
 /// Each level's newest record of this very manifest speaks.

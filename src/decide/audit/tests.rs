@@ -2,12 +2,13 @@
 
 use super::super::testing::{Scene, at, finished, local, seen, set};
 use super::*;
-use crate::declared::{Pause, Scope};
+use crate::declared::{Pause, Require, Scope};
 use crate::format::{Digest, FailedMember, Level, Outcome, ProofRecord, SnapshotId, Trigger};
 use crate::host::Space;
 use crate::observed::{
     DoorFacts, Enablement, Fact, Found, JobName, JournalEvent, MemberFacts, ObjectsState, Observed,
-    RequirementFacts, RunOutcome, SnapshotState,
+    RequirementFacts, RuleStart, RunOutcome, Shown, SnapshotState, StorageAction, StorageRule, StorageRules,
+    Trouble,
 };
 use jiff::SignedDuration;
 use std::path::PathBuf;
@@ -75,6 +76,23 @@ fn unsealed(scene: &mut Scene, started_at: &str) {
         _ => true,
     });
     scene.snapshots().last_mut().expect("a snapshot").state = SnapshotState::Unsealed;
+}
+
+/// Nothing could be seen of the destination, for this reason.
+fn trouble(scene: &mut Scene, trouble: Trouble) {
+    let fact = scene.facts.destinations.get_mut(&local()).expect("local");
+    fact.observed = Observed::Unknown(Diagnostic::new(trouble.summary(), "`s3://b` said so"));
+    fact.trouble = Some(trouble);
+}
+
+/// Adds a second destination that is as well proven as the first, on its device.
+fn second(scene: &mut Scene, name: &str) -> crate::declared::DestinationName {
+    let other: crate::declared::DestinationName = name.parse().expect("a name");
+    scene.plan.destinations.insert(other.clone(), super::super::testing::destination_declaration("/mnt/b"));
+    scene.plan.defaults.destinations = Some(vec![local(), other.clone()]);
+    let facts = scene.facts.destinations[&local()].clone();
+    scene.facts.destinations.insert(other.clone(), facts);
+    other
 }
 
 type Break = fn(&mut Scene);
@@ -208,6 +226,32 @@ fn breaking(code: Code) -> Break {
                 Found { kind: "sqlite".to_owned(), object, size_bytes: Some(9), path, addresses: Vec::new() };
             it.facts.discovered.insert("sqlite:/srv".to_owned(), seen(it.now, vec![found]));
         },
+        Code::DestinationRefused => |it| trouble(it, Trouble::Refused),
+        Code::DestinationPlaceMissing => |it| trouble(it, Trouble::PlaceMissing),
+        Code::DestinationStranger => |it| trouble(it, Trouble::Stranger),
+        Code::DestinationUnopened => |it| trouble(it, Trouble::Unopened),
+        Code::ClockSkew => |it| it.destination().clock_offset_seconds = Some(-301),
+        Code::ObjectArchived => |it| it.newest().archived.push("orders.db.zst".to_owned()),
+        Code::CopiesTooFew => {
+            |it| it.declaration().require = Some(Require { copies: Some(2), off_host: None })
+        }
+        Code::OffHostTooFew => {
+            |it| it.declaration().require = Some(Require { copies: None, off_host: Some(1) })
+        }
+        Code::SharedFate => |it| {
+            second(it, "offbox");
+        },
+        Code::LifecycleTooEarly => |it| {
+            let (prefix, action) = (String::new(), StorageAction::Expire);
+            it.destination().rules = Some(StorageRules {
+                lifecycle: Shown::Present(vec![StorageRule {
+                    prefix,
+                    action,
+                    after: RuleStart::AfterDays(6),
+                }]),
+                lock: Shown::Absent,
+            });
+        },
         Code::CouldNotLook => |it| {
             let diagnostic = Diagnostic::new("could not look", "the bus did not answer");
             let fact = it.facts.schedulers.values_mut().next().expect("systemd");
@@ -324,11 +368,7 @@ fn proof_of_another_manifest_proves_nothing() {
 #[test]
 fn copy_on_the_same_device_is_fine_while_a_fresh_one_lies_elsewhere() {
     let mut scene = Scene::healthy();
-    let offbox: crate::declared::DestinationName = "offbox".parse().expect("a name");
-    scene.plan.destinations.insert(offbox.clone(), super::super::testing::destination_declaration("/mnt/b"));
-    scene.plan.defaults.destinations = Some(vec![local(), offbox.clone()]);
-    let facts = scene.facts.destinations[&local()].clone();
-    scene.facts.destinations.insert(offbox, facts);
+    second(&mut scene, "offbox");
     scene.destination().device = Some(1);
     assert_eq!(audit(&scene.world()), []);
     // Both on the source's device: both are told.
@@ -394,4 +434,78 @@ fn job_of_another_version_of_bkp_is_told_in_one_line() {
     let found = audit(&scene.world());
     assert_eq!(found.iter().map(|it| it.code).collect::<Vec<_>>(), [Code::JobDrifted]);
     assert_eq!(found[0].evidence, format!("it was made by bkp 0.0.9; this is {}", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn what_keeps_a_destination_from_being_looked_at_is_named_and_its_levels_stay_unknown() {
+    for (trouble_seen, code) in [
+        (Trouble::Refused, Code::DestinationRefused),
+        (Trouble::PlaceMissing, Code::DestinationPlaceMissing),
+        (Trouble::Stranger, Code::DestinationStranger),
+        (Trouble::Clock { offset_seconds: Some(1200) }, Code::ClockSkew),
+        (Trouble::Clock { offset_seconds: None }, Code::ClockSkew),
+        (Trouble::Unopened, Code::DestinationUnopened),
+        (Trouble::Archived, Code::ObjectArchived),
+    ] {
+        let mut scene = Scene::healthy();
+        trouble(&mut scene, trouble_seen);
+        let found = audit(&scene.world());
+        assert_eq!(found.iter().map(|it| it.code).collect::<Vec<_>>(), [code]);
+        assert!(found[0].evidence.contains("`s3://b` said so"), "{found:?}");
+        assert_eq!(crate::decide::audit_exit(&found).status(), 2, "findings win");
+        let rows = coverage(&scene.world());
+        assert!(
+            [Level::Stored, Level::Intact, Level::Restored].iter().all(|it| rows[0].level(*it).is_unknown())
+        );
+        let review = crate::decide::review(&scene.world());
+        assert_eq!(crate::decide::plan_exit(&review, true).status(), 1, "plan could not tell");
+    }
+}
+
+#[test]
+fn trouble_without_a_word_stays_what_could_not_be_told() {
+    let mut scene = Scene::healthy();
+    trouble(&mut scene, Trouble::Refused);
+    scene.facts.destinations.get_mut(&local()).expect("local").trouble = None;
+    assert_eq!(codes(&scene), [Code::CouldNotLook]);
+    assert_eq!(crate::decide::audit_exit(&audit(&scene.world())).status(), 1);
+}
+
+#[test]
+fn clocks_may_differ_by_five_minutes_and_no_more() {
+    let mut scene = Scene::healthy();
+    for (offset, words) in [
+        (1200, "the server's clock is 1200 s ahead of this host's"),
+        (-301, "the server's clock is 301 s behind this host's"),
+    ] {
+        scene.destination().clock_offset_seconds = Some(offset);
+        let found = audit(&scene.world());
+        assert_eq!(found.iter().map(|it| it.evidence.as_str()).collect::<Vec<_>>(), [words]);
+    }
+    for offset in [-300, 0, 300] {
+        scene.destination().clock_offset_seconds = Some(offset);
+        assert_eq!(audit(&scene.world()), [], "{offset}");
+    }
+    trouble(&mut scene, Trouble::Clock { offset_seconds: Some(-1200) });
+    let found = audit(&scene.world());
+    assert_eq!(found[0].evidence, "the server's clock is 1200 s behind this host's: `s3://b` said so");
+}
+
+#[test]
+fn archived_snapshot_is_unverifiable_and_proves_no_level_that_needs_its_bytes() {
+    let mut scene = Scene::healthy();
+    scene.newest().archived.push("orders.db.zst".to_owned());
+    let found = audit(&scene.world());
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].evidence.starts_with("unverifiable") && found[0].object.ends_with("/orders.db.zst"));
+    let rows = coverage(&scene.world());
+    assert!(rows[0].level(Level::Stored).is_proven());
+    for level in [Level::Intact, Level::Restored] {
+        assert!(rows[0].level(level).is_unknown() && rows[0].level(level).text().contains("unverifiable"));
+    }
+    let review = crate::decide::review(&scene.world());
+    assert!(review.unknown.iter().any(|it| it.summary == "object archived"), "{:?}", review.unknown);
+    // What was disproven before stays disproven.
+    disprove(&mut scene, Level::Intact);
+    assert_eq!(coverage(&scene.world())[0].level(Level::Intact).word(), "disproven");
 }

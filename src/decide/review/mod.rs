@@ -2,8 +2,10 @@
 //!
 //! A set that something blocks keeps its changes in the review, marked, and gets no steps.
 
+mod destinations;
 mod sets;
 
+use super::copies::{SetCopies, copies};
 use super::coverage::{CoverageRow, coverage};
 use super::finding::FindingCode;
 use super::foreign::{ForeignNote, foreign};
@@ -143,6 +145,8 @@ pub struct Review {
     pub complete: bool,
     /// The coverage as it is now.
     pub coverage: Vec<CoverageRow>,
+    /// How many copies there are now, of sets with several destinations or a `require`.
+    pub copies: Vec<SetCopies>,
 }
 
 impl Review {
@@ -155,6 +159,7 @@ impl Review {
     #[must_use]
     pub fn only(mut self, sets: &BTreeSet<SetName>) -> Self {
         self.coverage.retain(|row| sets.contains(&row.set));
+        self.copies.retain(|it| sets.contains(&it.set));
         let used: BTreeSet<_> = self.coverage.iter().map(|row| row.destination.clone()).collect();
         self.changes.retain(|change| match &change.object {
             ChangeObject::Plan => true,
@@ -178,6 +183,7 @@ impl Review {
 /// Compares what is declared with what exists.
 pub fn review(world: &World<'_>) -> Review {
     let mut review = Review { complete: true, coverage: coverage(world), ..Review::default() };
+    review.copies = copies(world, &review.coverage);
     let usable = destinations(world, &mut review);
     installed_plan(world, &mut review);
     schedulers(world, &mut review);
@@ -357,6 +363,7 @@ fn notes(world: &World<'_>, review: &mut Review) {
             review.notes.push(Diagnostic::new("a set is paused", what).why(pause.reason.clone()));
         }
     }
+    destinations::notes(world, review);
     of_sources(world, review);
     limits_of_schedulers(world, review);
     let embedded = world.jobs.iter().any(|job| job.scheduler == SchedulerKind::Embedded);

@@ -4,8 +4,8 @@ use super::{PLAN_TEXT, local, set};
 use crate::decide::world::WantedJob;
 use crate::declared::{
     AuditDeclaration, Compression, Defaults, DestinationDeclaration, DestinationKind, DiscoverDeclaration,
-    LocalDeclaration, Plan, RetentionPolicy, SchedulerChoice, Scope, SetDeclaration, SourceDeclaration, Span,
-    SqliteDeclaration,
+    LocalDeclaration, Plan, Protocol, RemoteDeclaration, RetentionPolicy, SchedulerChoice, Scope, SecretRef,
+    SetDeclaration, SourceDeclaration, Span, SqliteDeclaration, Transport,
 };
 use crate::format::{Counts, Digest, Manifest, ManifestMember, SnapshotId, StoredSize, Trigger};
 use crate::host::Space;
@@ -43,6 +43,20 @@ pub(crate) fn declaration(path: &str) -> SetDeclaration {
 
 pub(crate) fn destination_declaration(path: &str) -> DestinationDeclaration {
     DestinationDeclaration::new(DestinationKind::Local(LocalDeclaration { path: PathBuf::from(path) }))
+}
+
+pub(crate) fn remote_declaration(
+    protocol: Protocol,
+    settings: &[(&'static str, &str)],
+    secrets: &[(&'static str, &str)],
+) -> DestinationDeclaration {
+    let file = |path: &str| SecretRef::File(PathBuf::from(path));
+    DestinationDeclaration::new(DestinationKind::Remote(Box::new(RemoteDeclaration {
+        protocol,
+        settings: settings.iter().map(|(key, it)| (*key, (*it).to_owned())).collect(),
+        secrets: secrets.iter().map(|(key, it)| (*key, file(it))).collect(),
+        transport: Transport::default(),
+    })))
 }
 
 pub(super) fn plan() -> Plan {
@@ -97,6 +111,8 @@ pub(super) fn facts(now: Timestamp) -> Facts {
         prepared: true,
         space: Some(Space { free_bytes: 50 << 30, total_bytes: 100 << 30 }),
         device: Some(2),
+        clock_offset_seconds: None,
+        rules: None,
         sets: BTreeMap::new(),
     };
     let scheduler = SchedulerFacts { jobs: Vec::new(), lingers: None };

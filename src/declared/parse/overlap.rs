@@ -1,9 +1,9 @@
-//! Paths that must not meet: two destinations in one folder, and a destination inside what a set takes.
+//! Paths that must not meet: two destinations at one place, and a destination inside what a set takes.
 
 use super::decoder::Decoder;
 use super::node::{Content, Node};
 use super::problem::{Fault, Place, Problem};
-use crate::declared::{DestinationKind, FilesDeclaration, Plan, SourceDeclaration};
+use crate::declared::{DestinationKind, DestinationName, FilesDeclaration, Plan, SourceDeclaration};
 use globset::{GlobBuilder, GlobMatcher};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -25,6 +25,7 @@ impl Decoder<'_> {
                 self.problems.add(problem.fix("give each destination a folder of its own"));
             }
         }
+        self.check_remote_places(plan, root);
         for (name, set) in &plan.sets {
             let SourceDeclaration::Files(files) = &set.source else { continue };
             for destination in plan.destinations_of(set) {
@@ -45,6 +46,28 @@ impl Decoder<'_> {
                 let problem = Problem::new(Fault::Conflict, what, place.unwrap_or(root.place));
                 self.problems.add(problem.fix(fix));
             }
+        }
+    }
+}
+
+impl Decoder<'_> {
+    fn check_remote_places(&mut self, plan: &Plan, root: &Node) {
+        let mut places: BTreeMap<Vec<String>, (&DestinationName, Place)> = BTreeMap::new();
+        for (name, destination) in &plan.destinations {
+            let DestinationKind::Remote(remote) = &destination.kind else { continue };
+            let written = root.get("destinations").and_then(|it| it.get(name.as_str()));
+            let place = written.and_then(|it| it.get("path")).or(written).map_or(root.place, |it| it.place);
+            let Some((earlier, earlier_place)) = places.insert(remote.place(), (name, place)) else {
+                continue;
+            };
+            let what = format!(
+                "destinations `{earlier}` and `{name}` are one place: each would find the other's snapshots"
+            );
+            // The report goes from top to bottom, the map by name.
+            let (first, second) =
+                if earlier_place < place { (earlier_place, place) } else { (place, earlier_place) };
+            let problem = Problem::new(Fault::Conflict, what, second).also(first, "and here");
+            self.problems.add(problem.fix("give each destination a `path` of its own, or keep one of them"));
         }
     }
 }

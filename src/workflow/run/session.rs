@@ -114,10 +114,20 @@ impl<'a> Session<'a> {
         let source = sources::source(name, &set.source);
         for party in &parties {
             // What a killed run left is no reason to make no backup; that it stays is said, and the run is not clean.
-            if let Err(error) = prune::clear_leftovers(&party.site, name, &party.history, &entries) {
-                let diagnostic = Diagnostic::from_error("leftovers not cleared", &error);
-                listener(Event::Trouble(diagnostic.clone()));
-                reports.entry(party.site.name.clone()).or_default().failures.push(diagnostic);
+            let policy = plan.retention(set, &party.site.name);
+            match prune::clear_leftovers(&party.site, name, &party.history, &entries, policy) {
+                Ok(left) => {
+                    for id in left {
+                        let words =
+                            format!("{id} at `{}` was never sealed, and others remove it", party.site.name);
+                        listener(Event::Phase(words));
+                    }
+                }
+                Err(error) => {
+                    let diagnostic = Diagnostic::from_error("leftovers not cleared", &error);
+                    listener(Event::Trouble(diagnostic.clone()));
+                    reports.entry(party.site.name.clone()).or_default().failures.push(diagnostic);
+                }
             }
         }
         Ok(Self {

@@ -357,14 +357,15 @@ fn remote() -> impl Strategy<Value = RemoteDeclaration> {
         let (mut settings, mut secrets) = (BTreeMap::new(), BTreeMap::new());
         // One of two ways in, and the endpoint that every provider of S3 is content with.
         let never = ["account_key", "access_token", "token", "session_token"];
-        let always = ["path", "endpoint", "region", "sas_token", "refresh_token", "client_id", "client_secret"];
+        let always =
+            ["path", "endpoint", "region", "sas_token", "refresh_token", "client_id", "client_secret"];
         for key in protocol.keys() {
             let wanted = key.required || always.contains(&key.name) || (more && !never.contains(&key.name));
             if !wanted {
                 continue;
             }
             let setting = match key.form {
-                KeyForm::Secret => {
+                KeyForm::Secret | KeyForm::Reference => {
                     secrets.insert(key.name, secret.clone());
                     continue;
                 }

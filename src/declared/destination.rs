@@ -1,8 +1,8 @@
 //! Where snapshots are kept.
 
 use super::{
-    ByteSize, Compression, DestinationName, Encryption, Identity, LayoutTemplate, Protocol, ProvePolicy,
-    RetentionPolicy, SecretRef, Span,
+    ByteSize, Compression, DestinationName, Encryption, Identity, KeyForm, LayoutTemplate, Protocol,
+    ProvePolicy, RetentionPolicy, SecretRef, Span,
 };
 use crate::format::Level;
 use std::collections::BTreeMap;
@@ -119,6 +119,16 @@ impl DestinationDeclaration {
             encryption: None,
             layout: None,
             copy_from: None,
+        }
+    }
+
+    /// Whether a key's value must be kept from others.
+    pub fn is_secret(&self, key: &str) -> bool {
+        match &self.kind {
+            DestinationKind::Local(_) => true,
+            DestinationKind::Remote(remote) => {
+                !remote.protocol.keys().iter().any(|it| it.name == key && it.form == KeyForm::Reference)
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use super::{
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A valid plan file, or a folder of them merged.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -182,6 +182,19 @@ impl Plan {
     pub fn every_secret<'a>(&'a self, set: &'a SetDeclaration) -> Vec<(String, &'a SecretRef)> {
         let own = set.every_secret().map(|(name, it)| (name.to_owned(), it));
         own.chain(self.secrets_of_destinations(self.destinations_of(set))).collect()
+    }
+
+    /// The files of a set's secrets that nobody else may read: the source's, the hooks', and the destinations'.
+    pub fn secret_files<'a>(&'a self, set: &'a SetDeclaration) -> Vec<&'a Path> {
+        let of_destinations = self.destinations_of(set).iter().filter_map(|name| self.destinations.get(name));
+        let kept = of_destinations
+            .flat_map(|it| it.secrets().filter(|(key, _)| it.is_secret(key)).map(|(_, secret)| secret));
+        let all = set.every_secret().map(|(_, secret)| secret).chain(kept);
+        all.filter_map(|secret| match secret {
+            SecretRef::File(path) => Some(path.as_path()),
+            SecretRef::Credential(_) | SecretRef::Command(_) | SecretRef::Env(_) => None,
+        })
+        .collect()
     }
 
     /// The secrets of some destinations, by the name under which each is handed on.

@@ -55,6 +55,8 @@ pub enum KeyForm {
     Word(&'static [&'static str]),
     /// A reference to a secret.
     Secret,
+    /// A reference to what is no secret, and is handed on like one.
+    Reference,
 }
 
 /// A key of a protocol.
@@ -92,7 +94,7 @@ const SSH: [ProtocolKey; 6] = [
     may("key", KeyForm::Secret, "The private key, without a passphrase. Default: the job's user's own keys."),
     may(
         "known_hosts",
-        KeyForm::Secret,
+        KeyForm::Reference,
         "The file with the host's public key. Any other key is refused. Default: the job's user's own.",
     ),
 ];

@@ -6,7 +6,7 @@ mod source;
 pub use source::{LookRequest, Secrets, of_this_user};
 
 use super::{WorkflowError, installed, journal, runner};
-use crate::declared::{Plan, SecretRef, SetName, TimeZoneName, UserName};
+use crate::declared::{Plan, SetName, TimeZoneName, UserName};
 use crate::diagnostic::Diagnostic;
 use crate::host::SEARCH_PATH;
 use crate::host::{FileKind, Host, account};
@@ -289,11 +289,8 @@ fn paths(host: &dyn Host, plan: &Plan, places: &Places, jobs: &Fact<SchedulerFac
         wanted.extend(files.map(|file| (file.path.clone(), "job", set.clone())));
     }
     for (name, set) in &plan.sets {
-        for (_, reference) in plan.every_secret(set) {
-            if let SecretRef::File(path) = reference {
-                wanted.push((path.clone(), "secret", Some(name.clone())));
-            }
-        }
+        let secrets = plan.secret_files(set).into_iter();
+        wanted.extend(secrets.map(|path| (path.to_owned(), "secret", Some(name.clone()))));
         wanted.extend(
             set.source.secret_files().into_iter().map(|it| (it.to_owned(), "secret", Some(name.clone()))),
         );

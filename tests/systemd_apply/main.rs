@@ -12,6 +12,7 @@ mod killed;
 mod machine;
 mod owners;
 mod postgres;
+mod remotes;
 mod several;
 mod timers;
 mod trials;

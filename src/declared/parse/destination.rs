@@ -126,7 +126,7 @@ impl Decoder<'_> {
             };
             let Some(node) = node else { continue };
             match key.form {
-                KeyForm::Secret => {
+                KeyForm::Secret | KeyForm::Reference => {
                     secrets.extend(self.secret(node, key.name).map(|it| (key.name, it)));
                 }
                 form => settings.extend(self.setting(fields, node, key, form).map(|it| (key.name, it))),
@@ -155,7 +155,7 @@ impl Decoder<'_> {
                 let words: Vec<(&'static str, &'static str)> = words.iter().map(|it| (*it, *it)).collect();
                 self.word(node, &subject, &words, &[]).map(str::to_owned)
             }
-            KeyForm::Secret => None,
+            KeyForm::Secret | KeyForm::Reference => None,
         }
     }
 

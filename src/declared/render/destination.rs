@@ -29,9 +29,12 @@ fn remote(declaration: &RemoteDeclaration, map: &mut Map) {
         let setting = declaration.settings.get(key.name).map(|text| match key.form {
             KeyForm::Port => text.parse::<u16>().map_or_else(|_| text.as_str().into(), Value::from),
             KeyForm::Flag => (text == "true").into(),
-            KeyForm::Line | KeyForm::Folder | KeyForm::Url(_) | KeyForm::Word(_) | KeyForm::Secret => {
-                text.as_str().into()
-            }
+            KeyForm::Line
+            | KeyForm::Folder
+            | KeyForm::Url(_)
+            | KeyForm::Word(_)
+            | KeyForm::Secret
+            | KeyForm::Reference => text.as_str().into(),
         });
         map.put_some(key.name, setting);
         map.put_some(key.name, declaration.secrets.get(key.name).map(secret));

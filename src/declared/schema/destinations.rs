@@ -97,7 +97,7 @@ fn key_schema(key: &ProtocolKey, generator: &mut SchemaGenerator) -> Value {
         KeyForm::Port => json!({ "type": "integer", "minimum": 1, "maximum": 65535 }),
         KeyForm::Flag => json!({ "type": "boolean" }),
         KeyForm::Word(words) => json!({ "enum": words }),
-        KeyForm::Secret => generator.subschema_for::<Secret>().to_value(),
+        KeyForm::Secret | KeyForm::Reference => generator.subschema_for::<Secret>().to_value(),
     };
     json!({ "description": key.help, "allOf": [schema] })
 }

@@ -62,7 +62,9 @@ fn patiently<T, E>(
 /// Whether a destination can take part: prepared, and its history can be read.
 fn admit(site: &Site, name: &SetName, plan: &Plan) -> Result<Vec<SnapshotFacts>, Diagnostic> {
     let trouble = |error: &crate::destinations::DestinationError| {
-        Diagnostic::from_error("destination not usable", error)
+        let why = crate::workflow::verify::chain(error);
+        Diagnostic::new("destination not usable", format!("destination `{}`", site.name))
+            .why(why)
             .fix("run `bkp plan` to see what is missing there")
     };
     if !site.target.prepared().map_err(|error| trouble(&error))? {

@@ -81,7 +81,7 @@ fn filled(
     template.pieces().iter().map(piece).collect()
 }
 
-/// The path, or where a run of the same day has taken it, the path with the snapshot's number in it.
+/// The path, or where it or its sidecar is taken, as by a run of the same day, the path with the snapshot's number in it.
 fn free_name(site: &Site, path: &str, snapshot: SnapshotId) -> Result<String, StoreError> {
     for attempt in 0..NAMES_MAX {
         let candidate = match attempt {
@@ -90,7 +90,8 @@ fn free_name(site: &Site, path: &str, snapshot: SnapshotId) -> Result<String, St
             more => numbered(path, &format!("{:06}-{more}", snapshot.sequence())),
         };
         let key = crate::format::Prefix::root().listed_key(&candidate);
-        if site.target.size(&key).map_err(StoreError::Destination)?.is_none() {
+        let taken = |key: &Key| site.target.size(key).map_err(StoreError::Destination).map(|it| it.is_some());
+        if !taken(&key)? && !taken(&key.with_suffix(Layout::SIDECAR))? {
             return Ok(candidate);
         }
     }

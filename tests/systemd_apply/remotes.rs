@@ -29,7 +29,8 @@ fn jobs_reach_other_hosts_from_inside_their_sandbox_with_keys_that_the_manager_h
          install -d -o keeper -m 0700 /home/keeper/.ssh; install -o keeper -m 0600 /etc/app/key.pub \
            /home/keeper/.ssh/authorized_keys; \
          echo \"[127.0.0.1]:2222 $(cut -d' ' -f1,2 /etc/app/host.pub)\" >/etc/app/known_hosts; \
-         printf '[box]\\ntype = alias\\nremote = /mnt/backup\\n' >/etc/app/rclone.conf; \
+         printf '[box]\\ntype = webdav\\nurl = http://127.0.0.1:2280\\n' >/etc/app/rclone.conf; \
+         systemd-run --quiet --unit=dav /usr/bin/rclone --config /dev/null serve webdav --addr 127.0.0.1:2280 /srv/box; \
          printf 'Port 2222\\nListenAddress 127.0.0.1\\nHostKey /etc/app/host\\nUsePAM no\\nPidFile none\\nSubsystem sftp \
            internal-sftp\\n' >/etc/app/sshd_config; \
          passwd -q -d keeper; systemd-run --quiet --unit=far /usr/sbin/sshd -D -e -f /etc/app/sshd_config",

@@ -1,7 +1,9 @@
 //! `bkp keys`: keys for encrypted destinations, and a sheet of paper for the day when they are needed.
 
 use super::context::{Context, Failure};
-use crate::declared::{DestinationDeclaration, DestinationName, Encryption, Identity, Lock, Plan};
+use crate::declared::{
+    DestinationDeclaration, DestinationName, Encryption, Identity, Lock, Plan, render_destination,
+};
 use crate::diagnostic::Diagnostic;
 use crate::encryption::{new_key, recipients_of};
 use crate::exit_code::ExitCode;
@@ -66,6 +68,15 @@ fn new(context: &Context<'_>, out: &std::path::Path) -> Result<ExitCode, Failure
 fn sheet(context: &Context<'_>, identity: Option<&std::path::Path>) -> Result<ExitCode, Failure> {
     let plans = context.plans()?;
     let brought = identity.map(|file| Brought::read(context.host, file)).transpose()?;
+    if let Some(brought) = &brought {
+        let all = plans.plans.iter().flat_map(|loaded| loaded.plan.destinations.values());
+        let mut locks = all.filter_map(|it| it.encryption.as_ref()).map(|it| &it.lock);
+        if !locks.any(|lock| brought.fits(lock)) {
+            return Err(Diagnostic::new("identity not usable", "no destination is encrypted for it")
+                .fix("bring the one whose recipient the plan declares")
+                .into());
+        }
+    }
     let mut text = String::new();
     for loaded in &plans.plans {
         for (name, declaration) in &loaded.plan.destinations {
@@ -94,6 +105,14 @@ struct Brought {
 }
 
 impl Brought {
+    /// Whether it opens what is locked so.
+    fn fits(&self, lock: &Lock) -> bool {
+        match lock {
+            Lock::Recipients(recipients) => self.recipients.iter().any(|it| recipients.contains(it)),
+            Lock::Passphrase(_) => false,
+        }
+    }
+
     fn read(host: &dyn Host, file: &std::path::Path) -> Result<Self, Diagnostic> {
         let unusable =
             |why: String| Diagnostic::new("identity not usable", file.display().to_string()).why(why);
@@ -117,6 +136,10 @@ fn write_one(
 ) {
     let mut line = |words: String| writeln!(text, "{words}").expect("a String takes everything");
     line(format!("Destination `{name}` of plan `{}` ({})", plan.name, declaration.kind.word()));
+    line("  its map, as DESTINATION.yaml wants it (the files of secrets are new ones of yours):".to_owned());
+    for yaml in render_destination(declaration).lines() {
+        line(format!("    {yaml}"));
+    }
     let sets = plan.sets.iter().filter(|(_, set)| plan.destinations_of(set).contains(name));
     line(format!("  sets: {}", sets.map(|(set, _)| set.to_string()).collect::<Vec<_>>().join(", ")));
     match &encryption.lock {
@@ -125,7 +148,7 @@ fn write_one(
             for recipient in recipients {
                 line(format!("  encrypted for: {recipient}"));
             }
-            let fits = brought.filter(|it| it.recipients.iter().any(|one| recipients.contains(one)));
+            let fits = brought.filter(|it| it.fits(&encryption.lock));
             match (&encryption.identity, fits) {
                 (_, Some(brought)) => {
                     for secret in &brought.lines {
@@ -150,6 +173,8 @@ To bring data back with bkp on any machine (DESTINATION.yaml holds the destinati
 Without bkp: fetch <host>/<set>/<newest snapshot>/, then with the identity's line in IDENTITY.txt
   age --decrypt -i IDENTITY.txt details.json.age          which object is which member, and its counts
   sha256sum -c 1.db.zst.age.sha256                        the bytes are the ones that were stored
-  age --decrypt -i IDENTITY.txt 1.db.zst.age | zstd -d > 1.db
+  age --decrypt -i IDENTITY.txt 1.db.zst.age | zstd -d > 1.db     a database
+  age --decrypt -i IDENTITY.txt 1.tar.zst.age | zstd -d | tar -x  files
+Where the map has a `layout`, the artifacts lie under its names, and manifest.json has each one's path.
 A passphrase is asked for where there is one: leave `-i IDENTITY.txt` away.
 ";

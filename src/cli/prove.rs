@@ -127,6 +127,11 @@ pub fn each(context: &Context<'_>, which: &Which, level: Level, prove: Prove) ->
             let site = Bare::open(context.host, from, node.clone(), Access::Change)?.site;
             let site = which.unlock.site(context, site)?;
             let sets = if which.sets.is_empty() { Bare::sets(&site)? } else { which.sets.clone() };
+            if sets.is_empty() {
+                let what = format!("host `{node}` at {}", site.target.location());
+                let fix = "`bkp restore --from FILE` lists the hosts that have something there";
+                return Err(Diagnostic::new("nothing is stored there", what).fix(fix).into());
+            }
             let moved = BTreeMap::new();
             let round =
                 Round { context, which, level, prove, progress: &progress, places: &places, moved: &moved };

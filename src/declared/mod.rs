@@ -42,7 +42,7 @@ pub use parse::{
 pub use plan::{AuditDeclaration, Defaults, DiscoverDeclaration, Plan, SchedulerChoice, Scope};
 pub use policy::{Compression, ProvePolicy, Require};
 pub use protocol::{KeyForm, Protocol, ProtocolKey};
-pub use render::{render, set_digest};
+pub use render::{render, render_destination, set_digest};
 pub use retention::{RetentionBy, RetentionPolicy};
 pub use schedule::{Schedule, ScheduleError};
 pub use schema::json_schema;

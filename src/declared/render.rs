@@ -7,8 +7,8 @@ mod destination;
 mod source;
 
 use super::{
-    DestinationName, JobPolicy, Plan, ProvePolicy, QuietHours, Require, RetentionBy, RetentionPolicy,
-    SchedulerChoice, Scope, SecretRef, SetDeclaration, SetName, SetRetention, Span,
+    DestinationDeclaration, DestinationName, JobPolicy, Plan, ProvePolicy, QuietHours, Require, RetentionBy,
+    RetentionPolicy, SchedulerChoice, Scope, SecretRef, SetDeclaration, SetName, SetRetention, Span,
 };
 use crate::format::Digest;
 use destination::destination;
@@ -58,6 +58,12 @@ pub fn render(plan: &Plan) -> String {
         map.put("moved", named(plan.moved.iter().map(|(old, new)| (old.as_str(), new.as_str().into()))));
     }
     serde_yaml::to_string(&Value::from(map)).expect("maps, lists, text and numbers are YAML")
+}
+
+/// A destination's map as YAML: what [`super::load_destination`] reads again.
+#[expect(clippy::missing_panics_doc, reason = "every destination is made of what YAML can hold")]
+pub fn render_destination(declaration: &DestinationDeclaration) -> String {
+    serde_yaml::to_string(&destination(declaration)).expect("maps, lists, text and numbers are YAML")
 }
 
 /// What identifies a set's declaration: the digest of the plan with that set alone, every default put in.

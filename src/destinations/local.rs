@@ -76,6 +76,17 @@ impl LocalDestination {
         Ok(marked.then_some(root))
     }
 
+    fn marker(&self) -> Result<Option<Marker>, DestinationError> {
+        let Some(root) = self.marked_root()? else { return Ok(None) };
+        let read = || {
+            let mut bytes = Vec::new();
+            let mut file = root.file(MARKER)?.ok_or(io::ErrorKind::NotFound)?;
+            file.read_to_end(&mut bytes)?;
+            Marker::parse(&bytes)
+        };
+        read().map(Some).map_err(at(&self.location(), "reading its marker"))
+    }
+
     fn readable_root(&self) -> Result<Folder, DestinationError> {
         self.marked_root()?.ok_or_else(|| self.not_prepared())
     }
@@ -170,15 +181,11 @@ impl Destination for LocalDestination {
     }
 
     fn prepared(&self) -> Result<bool, DestinationError> {
-        let Some(root) = self.marked_root()? else { return Ok(false) };
-        let read = || {
-            let mut bytes = Vec::new();
-            let mut file = root.file(MARKER)?.ok_or(io::ErrorKind::NotFound)?;
-            file.read_to_end(&mut bytes)?;
-            Marker::parse(&bytes).map(|_| ())
-        };
-        read().map_err(at(&self.location(), "reading its marker"))?;
-        Ok(true)
+        Ok(self.marker()?.is_some())
+    }
+
+    fn id(&self) -> Result<Option<String>, DestinationError> {
+        Ok(self.marker()?.map(|marker| marker.id().to_owned()))
     }
 
     fn prepare(&self) -> Result<(), DestinationError> {

@@ -42,6 +42,11 @@ impl Marker {
         self.conditional_put == Some(false)
     }
 
+    /// What tells it from any other.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     /// Its bytes.
     pub fn render(&self) -> Vec<u8> {
         let mut bytes = serde_json::to_vec(self).expect("a marker has only string keys");

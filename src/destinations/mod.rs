@@ -243,6 +243,11 @@ pub trait Destination: Send + Sync {
     /// Room, where the protocol shows it.
     fn space(&self) -> Result<Option<Space>, DestinationError>;
 
+    /// What tells it from any other destination, wherever it is mounted or reached: its marker's. None before `prepare`.
+    fn id(&self) -> Result<Option<String>, DestinationError> {
+        Ok(None)
+    }
+
     /// What the destination's own clock says, where it shows one.
     fn clock(&self) -> Result<Option<jiff::Timestamp>, DestinationError> {
         Ok(None)

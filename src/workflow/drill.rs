@@ -99,7 +99,9 @@ fn concealed(site: &Site, copy: &Copy, set: &SetName, sealed: &SealedFacts) -> U
         };
     }
     let why = site.keys.closed();
-    Unproven::CouldNotTell(format!("{why}; drill it where the key is: `bkp drill {set} --identity FILE`"))
+    Unproven::CouldNotTell(format!(
+        "{why}; drill it where the key is: `bkp drill {set} --from DESTINATION-FILE --host NAME --identity FILE`"
+    ))
 }
 
 /// What opens the artifacts of a snapshot; none where they are not encrypted.

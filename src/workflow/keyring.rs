@@ -18,6 +18,8 @@ pub enum Keyring {
     Both(Sealer, Opener),
     /// It is, and nothing here opens it, for a reason.
     SealOnly(Sealer, String),
+    /// Nothing is known of for whom, and somebody brought what may open it.
+    OpenOnly(Opener),
     /// What is needed is not there, or does not fit.
     Unusable(Diagnostic),
     /// Only a run may ask for it.
@@ -81,18 +83,12 @@ impl Keyring {
         let bytes = host.read(file).map_err(|error| unusable(error.to_string()))?;
         let opener = Opener::from_identity(&bytes).map_err(|error| unusable(error.to_string()))?;
         match self {
-            Self::Open => Ok(Self::Open),
             Self::Both(sealer, _) | Self::SealOnly(sealer, _) => {
                 opener.prove(&sealer).map_err(|error| unusable(error.to_string()))?;
                 Ok(Self::Both(sealer, opener))
             }
-            // What is sealed for whom cannot be told without the plan's keys; whether it opens shows at the first object.
-            Self::Unusable(_) | Self::Deferred => {
-                let recipients = crate::encryption::recipients_of(&bytes);
-                let sealer =
-                    Sealer::for_recipients(&recipients).map_err(|error| unusable(error.to_string()))?;
-                Ok(Self::Both(sealer, opener))
-            }
+            // Whether it opens what lies there shows at the first object.
+            Self::Open | Self::OpenOnly(_) | Self::Unusable(_) | Self::Deferred => Ok(Self::OpenOnly(opener)),
         }
     }
 
@@ -100,14 +96,14 @@ impl Keyring {
     pub fn sealer(&self) -> Option<&Sealer> {
         match self {
             Self::Both(sealer, _) | Self::SealOnly(sealer, _) => Some(sealer),
-            Self::Open | Self::Unusable(_) | Self::Deferred => None,
+            Self::Open | Self::OpenOnly(_) | Self::Unusable(_) | Self::Deferred => None,
         }
     }
 
     /// What opens them.
     pub fn opener(&self) -> Option<&Opener> {
         match self {
-            Self::Both(_, opener) => Some(opener),
+            Self::Both(_, opener) | Self::OpenOnly(opener) => Some(opener),
             Self::Open | Self::SealOnly(..) | Self::Unusable(_) | Self::Deferred => None,
         }
     }
@@ -118,7 +114,8 @@ impl Keyring {
             Self::SealOnly(_, why) => why.clone(),
             Self::Unusable(diagnostic) => diagnostic.sentence(),
             Self::Deferred => "its key comes from a command, which only a run starts".to_owned(),
-            Self::Open | Self::Both(..) => "the destination declares no encryption".to_owned(),
+            Self::Open => "nothing that opens it is declared here".to_owned(),
+            Self::Both(..) | Self::OpenOnly(_) => "the key here does not open it".to_owned(),
         }
     }
 
@@ -126,7 +123,7 @@ impl Keyring {
     pub fn trouble(&self) -> Option<&Diagnostic> {
         match self {
             Self::Unusable(diagnostic) => Some(diagnostic),
-            Self::Open | Self::Both(..) | Self::SealOnly(..) | Self::Deferred => None,
+            Self::Open | Self::Both(..) | Self::SealOnly(..) | Self::OpenOnly(_) | Self::Deferred => None,
         }
     }
 }

@@ -84,7 +84,10 @@ fn key_elsewhere(world: &World<'_>, row: &CoverageRow, level: Level) -> String {
     let declared = world.plan.destinations.get(&row.destination).and_then(|it| it.encryption.as_ref());
     match declared.map(|it| &it.identity) {
         Some(Identity::Elsewhere(reason)) if level == Level::Restored => {
-            format!("; its key is kept elsewhere ({reason}): `bkp drill {} --identity FILE` there", row.set)
+            format!(
+                "; its key is kept elsewhere ({reason}): `bkp drill {} --from DESTINATION-FILE --host NAME --identity FILE` there",
+                row.set
+            )
         }
         Some(Identity::Elsewhere(_) | Identity::Here(_) | Identity::Passphrase) | None => String::new(),
     }

@@ -229,6 +229,10 @@ impl Destination for RemoteDestination {
         self.store.space().map_err(at(&self.location()))
     }
 
+    fn id(&self) -> Result<Option<String>, DestinationError> {
+        Ok(self.marker()?.map(|marker| marker.id().to_owned()))
+    }
+
     fn clock(&self) -> Result<Option<jiff::Timestamp>, DestinationError> {
         self.store.clock().map_err(at(&self.location()))
     }

@@ -21,13 +21,13 @@ use std::future::IntoFuture;
 use std::io::{self, Read};
 
 /// Bytes of the first requests of an upload in pieces. S3 takes no fewer than 5 MiB.
-const PIECE_BYTES: usize = 8 << 20;
+const PIECE_BYTES: usize = 5 << 20;
 /// After so many pieces the next are twice as large: S3 takes 10,000 of them, and objects of 5 TiB.
 const PIECES_OF_A_SIZE: usize = 1000;
 /// Requests of one upload at a time.
 const PIECES_AT_ONCE: usize = 2;
 /// Bytes of one part, where a service takes an object in one request only.
-pub(super) const PART_BYTES: usize = 16 << 20;
+pub(super) const PART_BYTES: usize = 8 << 20;
 /// Bytes of one request of a download.
 const READ_BYTES: usize = 4 << 20;
 

@@ -18,7 +18,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 /// Bytes of a part, as in `store`.
-const PART: usize = 16 << 20;
+const PART: usize = 8 << 20;
 
 struct Place {
     webdav: Webdav,

@@ -44,6 +44,22 @@ fn destination_is_filled_from_another_and_proven_by_itself() {
 }
 
 #[test]
+fn two_ways_to_one_place_take_nothing_from_each_other() {
+    let bench = two("retention: { last: 1 }");
+    bench.apply("plan");
+    // One of them becomes another way to the other: a link, as a mount would be.
+    let far = bench.other_device("far");
+    fs::remove_dir_all(&far).expect("a folder");
+    std::os::unix::fs::symlink(bench.store(), &far).expect("a link");
+    for _ in 0..2 {
+        let before = bench.ids("shop");
+        bench.bkp("run shop").exits(3).says("two destinations are one place");
+        assert!(bench.ids("shop").len() > before.len(), "the new snapshot is there, and no old one is gone");
+    }
+    bench.bkp("drill shop --destination near").exits(0);
+}
+
+#[test]
 fn damage_at_the_origin_is_not_copied() {
     let bench = two("copy_from: near");
     bench.apply("plan");

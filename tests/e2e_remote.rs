@@ -73,7 +73,7 @@ fn the_whole_way(bench: &Bench, place: &Place) {
 
     // A machine that has nothing but the destination's map, and the secrets that it names.
     let mut bare = Bench::new();
-    bare.host_name = "bare".to_owned();
+    "bare".clone_into(&mut bare.host_name);
     bare.write("far.yaml", place.map.replace(", ", "\n").replace("{\n", "{ "));
     bare.bkp("restore --from far.yaml")
         .exits(0)

@@ -10,6 +10,7 @@ use crate::exit_code::ExitCode;
 use crate::host::Host;
 use clap::{Args, Subcommand};
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::PathBuf;
 
 /// Makes keys for encrypted destinations, and a recovery sheet to print
@@ -46,13 +47,16 @@ pub fn keys(context: &Context<'_>, args: &KeysArgs) -> Result<ExitCode, Failure>
 
 fn new(context: &Context<'_>, out: &std::path::Path) -> Result<ExitCode, Failure> {
     let not_written = |why: String| Diagnostic::new("key not written", out.display().to_string()).why(why);
-    if context.host.status(out).is_ok() {
-        let fix = "name a file that does not exist: what is encrypted for a key that was replaced is lost";
-        return Err(not_written("it exists".to_owned()).fix(fix).into());
-    }
     let (identity, recipient) = new_key();
-    let written = context.host.write_atomic(out, identity.expose().as_bytes(), 0o600);
+    // Written beside it, for its owner only, and given the name only while nothing has it.
+    let folder = out.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(std::path::Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|error| not_written(error.to_string()))?;
+    let written = file.write_all(identity.expose().as_bytes()).and_then(|()| file.as_file().sync_all());
     written.map_err(|error| not_written(error.to_string()))?;
+    file.persist_noclobber(out).map_err(|error| {
+        let fix = "name a file that does not exist: what is encrypted for a key that was replaced is lost";
+        not_written(error.error.to_string()).fix(fix)
+    })?;
     context.print(&format!("{recipient}\n"));
     super::context::say(&format!(
         "The identity is in {}. Whoever loses it cannot read the backups: keep a copy of it elsewhere (`bkp keys sheet \

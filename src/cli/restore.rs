@@ -207,6 +207,11 @@ fn bare(context: &Context<'_>, args: &RestoreArgs, from: &std::path::Path) -> Re
                 list(context, &open(node)?)?;
             }
         }
+        if args.set.is_some() && !hosts.is_empty() {
+            return Err(Diagnostic::new("which host?", "several have something there")
+                .fix("name one with `--host`")
+                .into());
+        }
         if hosts.is_empty() {
             return Err(Diagnostic::new("nothing is stored there", site.target.location()).into());
         }

@@ -235,6 +235,10 @@ impl Destination for MemoryDestination {
         self.world().faults.clock.map(Some).ok_or_else(error)
     }
 
+    fn has_tiers(&self) -> bool {
+        true
+    }
+
     fn device(&self) -> Option<u64> {
         None
     }

@@ -25,7 +25,7 @@ use crate::declared::{
     destination_secret_name,
 };
 use crate::format::{Key, Prefix};
-use crate::host::{Host, Space};
+use crate::host::{Host, SEARCH_PATH, Space};
 use crate::observed::{StorageRules, Trouble};
 use crate::secrets::{Secret, SecretError, resolve};
 use std::collections::BTreeMap;
@@ -248,6 +248,11 @@ pub trait Destination: Send + Sync {
         Ok(None)
     }
 
+    /// Whether objects may lie in tiers from which they cannot be read at once.
+    fn has_tiers(&self) -> bool {
+        false
+    }
+
     /// What the destination's own clock says, where it shows one.
     fn clock(&self) -> Result<Option<jiff::Timestamp>, DestinationError> {
         Ok(None)
@@ -346,6 +351,12 @@ fn open_store(
         .iter()
         .map(|(key, reference)| Ok((*key, resolve(host, &destination_secret_name(name, key), reference)?)));
     let secrets: Secrets = resolved.collect::<Result<_, SecretError>>()?;
+    if let Some(program) = remote.protocol.program().filter(|it| host.find_tool(it, SEARCH_PATH).is_none()) {
+        return Err(Unopenable {
+            reason: format!("`{program}` is not on the job's PATH ({SEARCH_PATH})"),
+            remedy: format!("install {program}"),
+        });
+    }
     match remote.protocol {
         Protocol::S3
         | Protocol::Gcs

@@ -256,9 +256,10 @@ fn check_objects(target: &dyn Destination, layout: &Layout, manifest: &Manifest)
     for (object, stored) in manifest.objects() {
         let key = layout.artifact(&manifest.set, &manifest.snapshot, object);
         // What lies elsewhere is in no listing of the snapshot's folder.
-        let found = match object.starts_with('/') {
-            true => target.size(&key).map_err(StoreError::Destination)?,
-            false => sizes.get(&key).copied(),
+        let found = if object.starts_with('/') {
+            target.size(&key).map_err(StoreError::Destination)?
+        } else {
+            sizes.get(&key).copied()
         };
         match found {
             Some(found) if found == stored.bytes => {}

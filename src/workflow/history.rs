@@ -24,6 +24,8 @@ pub struct Site {
     pub layout: Layout,
     /// What its artifacts are encrypted for, and what opens them.
     pub keys: Keyring,
+    /// Whether what lies there must be encrypted.
+    pub encrypted: bool,
     /// Where its artifacts lie, when not beside their manifest.
     pub template: Option<LayoutTemplate>,
 }
@@ -73,6 +75,7 @@ impl Site {
             target: destinations::open(host, name, declaration, access),
             layout: Layout::new(node),
             keys: Keyring::of(host, name, declaration.encryption.as_ref()),
+            encrypted: declaration.encryption.is_some(),
             template: declaration.layout.clone(),
         }
     }
@@ -170,9 +173,8 @@ impl Site {
         let listed = self.target.list(&self.layout.snapshot(&copy.stored_as, &copy.id))?;
         let sizes: BTreeMap<&str, u64> = listed.iter().map(|it| (it.key.as_str(), it.size_bytes)).collect();
         // What lies elsewhere is in no listing of the snapshot's folder.
-        let size = |object: &str, key: &crate::format::Key| match object.starts_with('/') {
-            true => self.target.size(key),
-            false => Ok(sizes.get(key.as_str()).copied()),
+        let size = |object: &str, key: &crate::format::Key| {
+            if object.starts_with('/') { self.target.size(key) } else { Ok(sizes.get(key.as_str()).copied()) }
         };
         let (mut missing, mut resized) = (Vec::new(), Vec::new());
         for (object, text) in sidecars(manifest, manifest_sha256) {

@@ -20,9 +20,9 @@ pub enum Keyring {
     SealOnly(Sealer, String),
     /// Nothing is known of for whom, and somebody brought what may open it.
     OpenOnly(Opener),
-    /// What is needed is not there, or does not fit.
-    Unusable(Diagnostic),
-    /// Only a run may ask for it.
+    /// What is needed is not there, or does not fit; with what seals, where that much is known.
+    Unusable(Diagnostic, Option<Sealer>),
+    /// Only a run may ask for it, and nothing is known of for whom.
     Deferred,
 }
 
@@ -31,19 +31,26 @@ impl Keyring {
     pub fn of(host: &dyn Host, name: &DestinationName, encryption: Option<&Encryption>) -> Self {
         let Some(encryption) = encryption else { return Self::Open };
         let what = format!("destination `{name}`");
+        // Whom it is for is in the plan file itself; what opens it is needed for proofs, and not to store.
+        let sealer = match &encryption.lock {
+            Lock::Recipients(recipients) => Sealer::for_recipients(recipients).ok(),
+            Lock::Passphrase(_) => None,
+        };
         match Self::made(host, name, encryption) {
             Ok(keyring) => keyring,
-            Err(Trouble::Secret(error)) if error.only_in_a_run() => Self::Deferred,
+            Err(Trouble::Secret(error)) if error.only_in_a_run() => match sealer {
+                Some(sealer) => Self::SealOnly(sealer, error.to_string()),
+                None => Self::Deferred,
+            },
             Err(Trouble::Secret(error)) => {
                 let below = causes(&error);
                 let why = if below.is_empty() { error.to_string() } else { format!("{error}: {below}") };
-                Self::Unusable(Diagnostic::new(NOT_USABLE, what).why(why).fix(error.remedy()))
+                Self::Unusable(Diagnostic::new(NOT_USABLE, what).why(why).fix(error.remedy()), sealer)
             }
             Err(Trouble::Key(error)) => {
-                Self::Unusable(Diagnostic::new(NOT_USABLE, what).why(error.to_string()).fix(
-                    "name the identity whose recipient is declared, or `identity: { elsewhere: REASON }`; \
-                     `bkp keys new` makes a new pair",
-                ))
+                let fix = "name the identity whose recipient is declared, or `identity: { elsewhere: REASON }`; \
+                     `bkp keys new` makes a new pair";
+                Self::Unusable(Diagnostic::new(NOT_USABLE, what).why(error.to_string()).fix(fix), sealer)
             }
         }
     }
@@ -82,13 +89,15 @@ impl Keyring {
             |why: String| Diagnostic::new("identity not usable", file.display().to_string()).why(why);
         let bytes = host.read(file).map_err(|error| unusable(error.to_string()))?;
         let opener = Opener::from_identity(&bytes).map_err(|error| unusable(error.to_string()))?;
+        // Older snapshots may be for another key than the one that is declared by now: whether it opens what lies there
+        // shows at the first object.
         match self {
-            Self::Both(sealer, _) | Self::SealOnly(sealer, _) => {
-                opener.prove(&sealer).map_err(|error| unusable(error.to_string()))?;
+            Self::Both(sealer, _) | Self::SealOnly(sealer, _) | Self::Unusable(_, Some(sealer)) => {
                 Ok(Self::Both(sealer, opener))
             }
-            // Whether it opens what lies there shows at the first object.
-            Self::Open | Self::OpenOnly(_) | Self::Unusable(_) | Self::Deferred => Ok(Self::OpenOnly(opener)),
+            Self::Open | Self::OpenOnly(_) | Self::Unusable(_, None) | Self::Deferred => {
+                Ok(Self::OpenOnly(opener))
+            }
         }
     }
 
@@ -96,7 +105,8 @@ impl Keyring {
     pub fn sealer(&self) -> Option<&Sealer> {
         match self {
             Self::Both(sealer, _) | Self::SealOnly(sealer, _) => Some(sealer),
-            Self::Open | Self::OpenOnly(_) | Self::Unusable(_) | Self::Deferred => None,
+            Self::Unusable(_, sealer) => sealer.as_ref(),
+            Self::Open | Self::OpenOnly(_) | Self::Deferred => None,
         }
     }
 
@@ -104,7 +114,7 @@ impl Keyring {
     pub fn opener(&self) -> Option<&Opener> {
         match self {
             Self::Both(_, opener) | Self::OpenOnly(opener) => Some(opener),
-            Self::Open | Self::SealOnly(..) | Self::Unusable(_) | Self::Deferred => None,
+            Self::Open | Self::SealOnly(..) | Self::Unusable(..) | Self::Deferred => None,
         }
     }
 
@@ -112,17 +122,17 @@ impl Keyring {
     pub fn closed(&self) -> String {
         match self {
             Self::SealOnly(_, why) => why.clone(),
-            Self::Unusable(diagnostic) => diagnostic.sentence(),
+            Self::Unusable(diagnostic, _) => diagnostic.sentence(),
             Self::Deferred => "its key comes from a command, which only a run starts".to_owned(),
             Self::Open => "nothing that opens it is declared here".to_owned(),
             Self::Both(..) | Self::OpenOnly(_) => "the key here does not open it".to_owned(),
         }
     }
 
-    /// What is wrong with it, where a run could not use it.
+    /// What is wrong with it, where a run cannot prove what it stores, or cannot store at all.
     pub fn trouble(&self) -> Option<&Diagnostic> {
         match self {
-            Self::Unusable(diagnostic) => Some(diagnostic),
+            Self::Unusable(diagnostic, _) => Some(diagnostic),
             Self::Open | Self::Both(..) | Self::SealOnly(..) | Self::OpenOnly(_) | Self::Deferred => None,
         }
     }

@@ -1,6 +1,7 @@
 //! Retention carried out, and leftovers cleared. What is removed is chosen by `decide::retention` alone.
 
 use super::history::{Copy, Depth, Site, small};
+use super::run::folder_of;
 use super::verify::chain;
 use super::{WorkflowError, journal, lock};
 use crate::decide::{Verdict, candidates, retention};
@@ -112,14 +113,11 @@ pub fn remove_objects(site: &Site, copy: &Copy) -> Result<(), DestinationError> 
     let prefix = site.layout.snapshot(&copy.stored_as, &copy.id);
     let mut objects = site.target.list(&prefix)?;
     objects.sort_by_key(|object| object.key.file_name() != Layout::MANIFEST);
-    let placed = placed(site, &objects)?;
-    // The notes of what lies elsewhere go last of all, so that a removal that was killed can go on.
-    objects.sort_by_key(|object| object.key.file_name().starts_with(Layout::PLACED));
+    // A note goes before what it names: were it to stay behind, it could name another snapshot's object one day.
+    let placed = placed(site, copy, &objects)?;
+    objects.sort_by_key(|object| (object.key.file_name() != Layout::MANIFEST, !is_note(&object.key)));
     let elsewhere = placed.into_iter().flat_map(|key| [key.with_suffix(Layout::SIDECAR), key]);
-    let manifest_and_others = objects.partition_point(|it| !it.key.file_name().starts_with(Layout::PLACED));
-    let notes = objects.split_off(manifest_and_others);
-    let keys =
-        objects.into_iter().map(|it| it.key).chain(elsewhere).chain(notes.into_iter().map(|it| it.key));
+    let keys: Vec<Key> = objects.into_iter().map(|it| it.key).chain(elsewhere).collect();
     for key in keys {
         match site.target.delete(&key) {
             Ok(()) | Err(DestinationError::NotFound { .. }) => {}
@@ -129,14 +127,25 @@ pub fn remove_objects(site: &Site, copy: &Copy) -> Result<(), DestinationError> 
     site.target.sweep(&prefix)
 }
 
-/// What a snapshot has outside of its folder, by the notes in it.
-fn placed(site: &Site, objects: &[Object]) -> Result<Vec<Key>, DestinationError> {
-    let notes = objects.iter().filter(|it| it.key.file_name().starts_with(Layout::PLACED));
-    let read = |note: &Object| {
+/// Whether an object is a note of what lies elsewhere: artifacts have an ending, and no number for a name.
+fn is_note(key: &Key) -> bool {
+    let number = key.file_name().strip_prefix(Layout::PLACED);
+    number.is_some_and(|it| !it.is_empty() && it.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// What a snapshot has outside of its folder, by the notes in it. Anybody who may write there can leave a note, so one that
+/// leads elsewhere than the destination's layout does for this snapshot is no note of ours.
+fn placed(site: &Site, copy: &Copy, objects: &[Object]) -> Result<Vec<Key>, DestinationError> {
+    let Some(template) = &site.template else { return Ok(Vec::new()) };
+    let folder = folder_of(template, &site.layout, copy.stored_as.as_str(), copy.id);
+    let mut keys = Vec::new();
+    for note in objects.iter().filter(|it| is_note(&it.key)) {
         let path = String::from_utf8_lossy(&small(&*site.target, &note.key)?).trim().to_owned();
-        Ok(Prefix::root().listed_key(&path))
-    };
-    notes.map(read).collect()
+        if path.starts_with(&folder) && !path.starts_with(site.layout.host().as_str()) {
+            keys.push(Prefix::root().listed_key(&path));
+        }
+    }
+    Ok(keys)
 }
 
 /// Removes what killed runs and killed removals of this host left: folders without a manifest that the journal says
@@ -234,7 +243,8 @@ mod tests {
         }
         place.replace(&layout.artifact(&set(), &leftover, "orders.db.zst"), vec![0; 9]);
         let (name, keys) = (local(), Keyring::Open);
-        let site = Site { name, target: Box::new(place.clone()), layout, keys, template: None };
+        let site =
+            Site { name, target: Box::new(place.clone()), layout, keys, encrypted: false, template: None };
         let history = site.all_looked_into(&set(), &scene.plan.moved, Depth::Manifest).expect("history");
         assert!(history.iter().any(|it| it.id == sealed));
         let event = JournalEvent::Started { snapshot: leftover, trigger: Trigger::Schedule };

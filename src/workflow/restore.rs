@@ -239,6 +239,9 @@ pub fn keep_plan_copy(host: &dyn Host, site: &Site, plan: &Plan) -> Result<(), W
     };
     let plain = declared::render(plan).into_bytes();
     let sealer = site.keys.sealer();
+    if site.encrypted && sealer.is_none() {
+        return Err(trouble(site.keys.closed()).into());
+    }
     let key = site.layout.plan_copy(&plan.name, sealer.map_or("", |_| Encryption::EXTENSION));
     if small(&*site.target, &key).is_ok_and(|there| opened(site, &key, there) == Some(plain.clone())) {
         return Ok(());
@@ -253,5 +256,12 @@ pub fn keep_plan_copy(host: &dyn Host, site: &Site, plan: &Plan) -> Result<(), W
     }
     crate::pipeline::store_bytes(host, &*site.target, &key, &bytes)
         .map_err(|error| trouble(chain(&error)))?;
+    // What was kept before the destination was encrypted says what encryption hides.
+    if sealer.is_some() {
+        match site.target.delete(&site.layout.plan_copy(&plan.name, "")) {
+            Ok(()) | Err(crate::destinations::DestinationError::NotFound { .. }) => {}
+            Err(error) => return Err(trouble(chain(&error)).into()),
+        }
+    }
     Ok(())
 }

@@ -10,6 +10,7 @@ mod placement;
 mod report;
 mod session;
 
+pub use placement::folder_of;
 pub use report::{DestinationReport, MemberReport, RunReport};
 
 use super::condition::{self, Due};

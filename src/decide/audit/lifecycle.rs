@@ -89,8 +89,7 @@ fn judge(world: &World<'_>, row: &CoverageRow, rule: &StorageRule) -> Option<Fin
                     )
                 }
                 Needed::ForEver => format!(
-                    "a rule deletes {what} after {} d, and the plan has no retention: it keeps everything",
-                    after_days
+                    "a rule deletes {what} after {after_days} d, and the plan has no retention: it keeps everything"
                 ),
             }
         }

@@ -22,9 +22,28 @@ pub(super) fn findings(world: &World<'_>, history: &History<'_>, rows: &[Coverag
         }
         found.extend(incomplete(row, snapshots));
         found.extend(tampering(history, row, snapshots));
+        found.retain(|finding| !is_others_business(world, row, finding));
         findings.extend(found.into_iter().map(|it| it.of(&row.set).at(&row.destination)));
     }
     findings
+}
+
+/// Whether a finding is about what whoever else carries retention out may remove: a snapshot that is not the newest, and
+/// older than any proof may be. What goes sooner goes too soon, whoever removes it.
+fn is_others_business(world: &World<'_>, row: &CoverageRow, finding: &Finding) -> bool {
+    let gone = matches!(
+        finding.code,
+        Code::SnapshotGone | Code::ObjectMissing | Code::Leftover | Code::DigestDiffers | Code::DrillDiffers
+    );
+    let Some(set) = world.plan.sets.get(&row.set).filter(|_| gone) else { return false };
+    let policy = world.plan.retention(set, &row.destination);
+    let name = finding.object.split('/').next().unwrap_or_default();
+    let Ok(id) = name.parse::<SnapshotId>() else { return false };
+    let prove = world.plan.prove(set, &row.destination);
+    let needed = prove.intact_age_max().signed().max(prove.restored_age_max().signed());
+    policy.is_some_and(|it| it.by.is_some())
+        && row.newest != Some(id)
+        && world.now.duration_since(id.started_at()) > needed
 }
 
 fn freshness(world: &World<'_>, row: &CoverageRow) -> Vec<Finding> {

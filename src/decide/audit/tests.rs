@@ -345,6 +345,25 @@ fn snapshot_that_bkp_removed_is_not_gone() {
 }
 
 #[test]
+fn what_a_provider_removes_when_it_is_old_is_its_business_and_sooner_it_is_not() {
+    let mut scene = Scene::healthy();
+    let policy = crate::declared::RetentionPolicy {
+        by: Some(crate::declared::RetentionBy::Provider),
+        ..crate::declared::RetentionPolicy::default()
+    };
+    scene.plan.defaults.retention = Some(policy);
+    let gone = |scene: &mut Scene, days: i64| {
+        let at = scene.now - jiff::SignedDuration::from_hours(24 * days);
+        remember(scene, SnapshotId::new(at, 1_000 + days.unsigned_abs()));
+        codes(scene).contains(&Code::SnapshotGone)
+    };
+    assert!(!gone(&mut scene, 31), "a proof may be 30 days old");
+    assert!(gone(&mut scene, 29));
+    scene.plan.defaults.retention = None;
+    assert!(gone(&mut scene, 400), "nobody has it to remove");
+}
+
+#[test]
 fn rewritten_manifest_is_noticed_by_its_successor_without_a_journal() {
     let mut scene = Scene::healthy();
     scene.facts.journal = Some(Fact::new(scene.now, "read", Observed::Absent));

@@ -233,6 +233,10 @@ impl Destination for RemoteDestination {
         Ok(self.marker()?.map(|marker| marker.id().to_owned()))
     }
 
+    fn has_tiers(&self) -> bool {
+        self.store.has_tiers()
+    }
+
     fn clock(&self) -> Result<Option<jiff::Timestamp>, DestinationError> {
         self.store.clock().map_err(at(&self.location()))
     }

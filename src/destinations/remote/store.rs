@@ -83,6 +83,11 @@ pub(in crate::destinations) trait Store: Send + Sync {
     /// Removes what no listing shows of killed uploads below a folder, and empty folders.
     fn sweep(&self, folder: &str) -> Result<(), Fault>;
 
+    /// Whether objects may lie in tiers from which they cannot be read at once.
+    fn has_tiers(&self) -> bool {
+        false
+    }
+
     /// Room, where the protocol shows it.
     fn space(&self) -> Result<Option<Space>, Fault>;
 

@@ -69,7 +69,9 @@ impl Bucket {
                 _ => return Err(refusal(status, &body, during)),
             }
             let uploads = Uploads::parse(&body).map_err(|error| Fault::other(during, error))?;
-            for upload in &uploads.list {
+            let below = format!("{}{folder}", self.root);
+            // A server that does not know the filter lists everybody's.
+            for upload in uploads.list.iter().filter(|it| it.key.starts_with(&below)) {
                 self.abort(&upload.key, &upload.id)?;
             }
             if !uploads.more || uploads.list.is_empty() {

@@ -406,6 +406,10 @@ impl Store for ServiceStore {
         }
     }
 
+    fn has_tiers(&self) -> bool {
+        !self.has_folders()
+    }
+
     fn space(&self) -> Result<Option<Space>, Fault> {
         Ok(None)
     }

@@ -53,12 +53,33 @@ fn seen(
             let fix = if let DestinationError::Unopened { remedy, .. } = &error {
                 remedy.clone()
             } else {
-                format!("check {} as user {}", site.target.location(), host.user().name)
+                remedy(trouble, site, host)
             };
             (Observed::Unknown(Diagnostic::from_error(summary, &error).fix(fix)), trouble)
         }
     };
     Fact::new(host.now(), format!("listed {}", site.target.location()), observed).because(trouble)
+}
+
+/// What mends what keeps a destination from being looked at.
+fn remedy(trouble: Option<Trouble>, site: &Site, host: &dyn Host) -> String {
+    let text = match trouble {
+        Some(Trouble::Refused) => {
+            "put credentials that are valid where the plan file says, and that may list and read there"
+        }
+        Some(Trouble::PlaceMissing) => "make the bucket or container, or mend its name in the plan file",
+        Some(Trouble::Stranger) => {
+            "find out whether the server's key or certificate was changed, and only then replace what the plan file pins"
+        }
+        Some(Trouble::Clock { .. }) => "set the clock of this host right",
+        Some(Trouble::Archived) => {
+            "bring the object back from its tier, and end the rule that archives so early"
+        }
+        Some(Trouble::Unopened) | None => {
+            return format!("check {} as user {}", site.target.location(), host.user().name);
+        }
+    };
+    text.to_owned()
 }
 
 /// The server's clock minus the host's, in seconds. A server that does not say it is no less looked at.
@@ -91,7 +112,7 @@ fn look(
                 Scope::Newest => site.newest_looked_into(name, &plan.moved)?,
                 Scope::Everything => site.all_looked_into(name, &plan.moved, Depth::Objects)?,
             };
-            if remote {
+            if remote && site.target.has_tiers() {
                 probe(site, &mut snapshots)?;
             }
             if !snapshots.is_empty() {
@@ -171,7 +192,7 @@ mod tests {
             }
         }
         let (name, keys) = (local(), Keyring::Open);
-        let site = Site { name, target: Box::new(place), layout, keys, template: None };
+        let site = Site { name, target: Box::new(place), layout, keys, encrypted: false, template: None };
         seen(&FakeHost::at(at(NOW)), &scene.plan, &site, remote, Scope::Everything, &[])
     }
 

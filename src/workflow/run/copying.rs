@@ -4,7 +4,7 @@
 //! The source is not read again. What is copied is read back like anything else, and gets a manifest of its own.
 
 use super::members::Harvest;
-use super::placement::{Placement, placement};
+use super::placement::{Placement, placement, remember};
 use super::session::{Party, Session};
 use crate::declared::DestinationName;
 use crate::diagnostic::{Diagnostic, causes};
@@ -63,11 +63,13 @@ fn copy_member(
     stored: &ManifestMember,
 ) -> Result<ProvenMember, StoreError> {
     let place = placement(session, to, member, number)?;
+    let noted = place.clone();
     let (host, name) = (session.host(), session.set().0);
     let key = |object: &str| from.layout.artifact(name, &manifest.snapshot, object);
     let Placement { packing, object, key: to_key, index_object } = place;
     let lane = Lane { destination: to.name.clone(), packing, target: &*to.target, key: to_key };
     let receipt = pipeline::copy_artifact(host, (&*from.target, &key(&stored.object)), &lane, stored)?;
+    remember(session, to, number, &noted)?;
     let sidecar = pipeline::sidecar(lane.key.file_name(), &stored.stored.sha256);
     pipeline::store_bytes(host, lane.target, &lane.key.with_suffix(Layout::SIDECAR), &sidecar)?;
     let index = match &stored.index {

@@ -1,7 +1,7 @@
 //! One member after the other: read once, stored everywhere, and what each destination has to show for it.
 
 use super::copying::{self, Filled};
-use super::placement::{Placement, placement};
+use super::placement::{Placement, placement, remember};
 use super::report::MemberReport;
 use super::session::{Party, Session};
 use crate::declared::DestinationName;
@@ -78,13 +78,13 @@ fn chain(error: &dyn std::error::Error) -> String {
     if below.is_empty() { error.to_string() } else { format!("{error}: {below}") }
 }
 
+/// The summary of a destination that failed while a member was stored.
+pub const NOT_STORED: &str = "destination not verified";
+
 fn not_stored(site: &Site, member: &Member, error: &StoreError) -> Diagnostic {
-    Diagnostic::new(
-        "destination not verified",
-        format!("destination `{}`, member `{}`", site.name, member.name),
-    )
-    .why(chain(error))
-    .fix("earlier snapshots there are untouched; mend the destination and run again")
+    Diagnostic::new(NOT_STORED, format!("destination `{}`, member `{}`", site.name, member.name))
+        .why(chain(error))
+        .fix("earlier snapshots there are untouched; mend the destination and run again")
 }
 
 /// Backs up one member. An error ends the whole run; a member that fails is in the report.
@@ -145,6 +145,7 @@ pub fn back_up(
     for (site, place) in placed {
         let receipt = receipts.remove(&site.name).unwrap_or(Err(StoreError::NoDestinationLeft));
         let proven = receipt.and_then(|receipt| {
+            remember(session, site, number, &place)?;
             let companions = companions(session, (site, &place), &complete, &receipt)?;
             let names = (member.name.clone(), place.object.clone());
             Ok(ProvenMember::new(&complete, receipt, names, read_at, companions))

@@ -1,7 +1,7 @@
 //! Where a member's artifact lies at a destination, and under which name.
 //!
 //! Beside its manifest, or where the destination's template says. What lies elsewhere is written down in the snapshot's
-//! folder first, so that a killed run's objects are found again.
+//! folder as soon as it lies there, so that a run that came to nothing takes it back.
 
 use super::session::Session;
 use crate::declared::{LayoutTemplate, Piece, Placeholder};
@@ -47,13 +47,19 @@ pub(super) fn placement(
     let sealed = packing.sealer.as_ref().map_or("", |_| crate::declared::Encryption::EXTENSION);
     let index_object = format!("{base}.index.jsonl.zst{sealed}");
     let snapshot = session.snapshot();
+    if site.encrypted && packing.sealer.is_none() {
+        let reason = "it must be encrypted, and for whom is not known here".to_owned();
+        return Err(StoreError::Unproven { reason });
+    }
     let object = match &site.template {
         None => format!("{base}.{}{}", session.source().extension(member), packing.extension()),
         Some(template) => {
             let path = filled(template, &site.layout, name.as_str(), &base, snapshot);
-            let free = free_name(site, &path, snapshot)?;
-            remember(session, site, number, &free)?;
-            format!("/{free}")
+            if path.starts_with(site.layout.host().as_str()) {
+                let reason = format!("the layout leads into this host's own folder: `{path}`");
+                return Err(StoreError::Unproven { reason });
+            }
+            format!("/{}", free_name(site, &path, snapshot)?)
         }
     };
     let key = site.layout.artifact(name, &snapshot, &object);
@@ -107,10 +113,24 @@ fn numbered(path: &str, number: &str) -> String {
     format!("{folder}/{stem}-{number}{ending}")
 }
 
-/// Writes down what will lie outside of the snapshot's folder.
-fn remember(session: &Session<'_>, site: &Site, number: usize, path: &str) -> Result<(), StoreError> {
+/// Writes down what lies outside of the snapshot's folder, once it does: what was noted before could be another's by the
+/// time that it is removed. A run that is killed between the two leaves an object that stays.
+pub(super) fn remember(
+    session: &Session<'_>,
+    site: &Site,
+    number: usize,
+    place: &Placement,
+) -> Result<(), StoreError> {
+    let Some(path) = place.object.strip_prefix('/') else { return Ok(()) };
     let key = site.layout.placed(session.set().0, &session.snapshot(), number);
     pipeline::store_bytes(session.host(), &*site.target, &key, format!("{path}\n").as_bytes()).map(|_| ())
+}
+
+/// The folder that a template leads to for a snapshot, as far as that does not depend on the member.
+pub fn folder_of(template: &LayoutTemplate, layout: &Layout, set: &str, snapshot: SnapshotId) -> String {
+    let path = filled(template, layout, set, "\0", snapshot);
+    let known = path.split('\0').next().unwrap_or_default();
+    known.rfind('/').map_or_else(String::new, |at| known[..=at].to_owned())
 }
 
 #[cfg(test)]
@@ -118,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn template_gives_the_key_of_an_existing_runbook() {
+    fn template_gives_the_key_of_an_existing_runbook_and_the_folder_that_is_ours() {
         let template = LayoutTemplate::try_from("sqlite/{date}/{set}.db.gz".to_owned()).expect("a template");
         let snapshot: SnapshotId = "20261120T030000Z-000042".parse().expect("an id");
         let layout = Layout::new("mini".parse().expect("a name"));
@@ -126,6 +146,9 @@ mod tests {
             filled(&template, &layout, "ledger", "ledger", snapshot),
             "sqlite/2026-11-20/ledger.db.gz"
         );
+        assert_eq!(folder_of(&template, &layout, "ledger", snapshot), "sqlite/2026-11-20/");
+        let by_member = LayoutTemplate::try_from("db/{member}/{date}.gz".to_owned()).expect("a template");
+        assert_eq!(folder_of(&by_member, &layout, "ledger", snapshot), "db/");
         assert_eq!(
             numbered("sqlite/2026-11-20/ledger.db.gz", "000042"),
             "sqlite/2026-11-20/ledger-000042.db.gz"

@@ -9,13 +9,14 @@ use super::{RunRequest, WorkflowError};
 use crate::declared::{DestinationName, Plan, SetDeclaration, SetName};
 use crate::destinations::Access;
 use crate::diagnostic::Diagnostic;
-use crate::format::{Level, SnapshotId, SourceIdentity};
+use crate::format::{Level, SnapshotId, SourceIdentity, Trigger};
 use crate::host::Host;
 use crate::observed::{JournalEvent, SnapshotFacts};
 use crate::schedulers::Places;
 use crate::sources::{self, Source};
 use crate::workflow::event::{Event, Listener};
 use crate::workflow::history::{Copy, Site, newest_complete, node_of};
+use crate::workflow::keyring::NOT_USABLE;
 use crate::workflow::scratch::Scratch;
 use crate::workflow::{drill, journal, prune, signal, verify};
 use jiff::Timestamp;
@@ -100,6 +101,16 @@ impl<'a> Session<'a> {
             if let Some(trouble) = site.keys.trouble() {
                 listener(Event::Trouble(trouble.clone()));
                 report.failures.push(trouble.clone());
+                // A backup that cannot be drilled is better than none; one that nothing was proven of yet is not begun.
+                if site.keys.sealer().is_none() || request.trigger == Trigger::Trial {
+                    continue;
+                }
+            }
+            if site.encrypted && site.keys.sealer().is_none() {
+                let what = format!("destination `{destination}`");
+                let diagnostic = Diagnostic::new(NOT_USABLE, what).why(site.keys.closed());
+                listener(Event::Trouble(diagnostic.clone()));
+                report.failures.push(diagnostic);
                 continue;
             }
             match arrival::admit_patiently(&site, name, plan, request.trigger) {

@@ -10,7 +10,7 @@ use crate::pipeline::{self, ManifestDraft};
 use crate::sources::Member;
 use crate::workflow::event::Event;
 use crate::workflow::run::copying::{self, Filled};
-use crate::workflow::run::members::Harvest;
+use crate::workflow::run::members::{Harvest, NOT_STORED};
 use crate::workflow::{journal, prune};
 use std::collections::BTreeMap;
 
@@ -57,9 +57,12 @@ impl Session<'_> {
         self.fill(party, &from, sealed, members, harvest);
         let before = std::mem::take(&mut self.reports.entry(name.clone()).or_default().failures);
         self.seal_at(index, harvest, sealed);
-        if !sealed.contains_key(&name) {
-            self.reports.entry(name).or_default().failures.extend(before);
+        let mut before = before;
+        if sealed.contains_key(&name) {
+            // Why it failed at first is over; what was told of it before that is not.
+            before.retain(|it| it.summary != NOT_STORED);
         }
+        self.reports.entry(name).or_default().failures.extend(before);
     }
 
     /// The parties, those that are filled from another behind it.

@@ -84,3 +84,46 @@ for row, command in list(zip(rows, commands))[1:]:
 PY
 }
 
+# tree FOLDER MIB: a mixed tree, the same each time: small and larger text, binary records, what does not compress.
+tree() {
+  [ -e "$1.made" ] || python3 - "$1" "$2" <<'PY'
+import os, random, struct, sys
+root, total = sys.argv[1], int(sys.argv[2]) << 20
+rng = random.Random(1)
+words = [bytes(rng.choices(b"etaoinshrdlucmfwyp", k=rng.randint(2, 11))) for _ in range(20000)]
+weights = [1 / (rank + 3) for rank in range(len(words))]
+text = b" ".join(rng.choices(words, weights, k=6_000_000))
+rows = b"".join(struct.pack("<QIHHd", 1700000000000 + i * 17, rng.randrange(5000), i % 7, 0, round(rng.gauss(20, 5), 2))
+                for i in range(1_000_000))
+number = 0
+def file(pool, size):
+    """Writes one file: pieces of a pool, each from another place; without a pool, noise."""
+    global number
+    folder = f"{root}/{number % 97:02}/{number // 97 % 10}"
+    os.makedirs(folder, exist_ok=True)
+    with open(f"{folder}/file-{number:06}", "wb") as out:
+        left = size
+        while left:
+            piece = min(left, 1 << 20)
+            if pool is None:
+                out.write(rng.randbytes(piece))
+            else:
+                at = rng.randrange(len(pool) - piece)
+                out.write(pool[at:at + piece])
+            left -= piece
+    number += 1
+    return size
+shares = [  # of the whole, pool, smallest and largest file
+    (0.22, text, 300, 40 << 10),
+    (0.28, text, 100 << 10, 3 << 20),
+    (0.20, rows, 8 << 20, 48 << 20),
+    (0.05, rows, 2 << 10, 200 << 10),
+    (0.25, None, 1 << 20, 6 << 20),
+]
+for share, pool, least, most in shares:
+    left = int(total * share)
+    while left > 0:
+        left -= file(pool, min(left, rng.randint(least, most)))
+PY
+  touch "$1.made"
+}

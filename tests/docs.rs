@@ -452,15 +452,12 @@ fn format_page_describes_every_field_that_is_written() {
 fn keys_of_protocols() -> String {
     let mut text = String::new();
     for protocol in Protocol::ALL {
-        text += &format!(
-            "### `type: {}`\n\n{}\n\n| key | what it is |\n|---|---|\n",
-            protocol.word(),
-            protocol.title()
-        );
+        let (word, title) = (protocol.word(), protocol.title());
+        text.extend([format!("### `type: {word}`\n\n{title}\n\n| key | what it is |\n|---|---|\n")]);
         for key in protocol.keys() {
             let name = if key.required { format!("**`{}`**", key.name) } else { format!("`{}`", key.name) };
             let secret = if key.form == KeyForm::Secret { "A secret. " } else { "" };
-            text += &format!("| {name} | {secret}{} |\n", key.help);
+            text.extend([format!("| {name} | {secret}{} |\n", key.help)]);
         }
         text.push('\n');
     }

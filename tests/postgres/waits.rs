@@ -72,7 +72,7 @@ fn tool_that_hangs_is_ended_by_the_stall_limit() {
 #[test]
 fn index_that_is_long_in_the_making_is_no_stall() {
     let (server, bench) = with_shop(10);
-    bench.plan(&format!("  pg: {}\n", server.set(", stall_limit: 3s")));
+    bench.plan(&format!("  pg: {}\n", server.set(", stall_limit: 5s")));
     server.sql(
         "shop",
         "create function slow(x int) returns int language plpgsql immutable as $$ begin perform pg_sleep(case when \

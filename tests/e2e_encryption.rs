@@ -147,6 +147,15 @@ fn restored_stays_unproven_until_a_drill_ran_where_the_key_is() {
     safe.bkp("verify --from bare.yaml --host nosuch").exits(1).says("nothing is stored there");
     assert_eq!(rows(&safe.path("back/payroll.db")), 10);
     assert_eq!(bench.codes(), Vec::<String>::new(), "the proof was seen from the host");
+
+    // Nobody here can make it again, so it outlives what retention keeps.
+    let narrow = text(&bench.path("plan.yaml")).replace("last: 7", "last: 1");
+    bench.write("plan.yaml", narrow);
+    bench.apply("plan").says("intact: ledgers at near");
+    bench.bkp("run ledgers").exits(0).says("removed by retention");
+    bench.bkp("run ledgers").exits(0);
+    bench.bkp("prune ledgers --dry-run").exits(0).says("the last one that was restored always stays");
+    assert_eq!(bench.codes(), Vec::<String>::new(), "the proof was not removed");
 }
 
 #[test]

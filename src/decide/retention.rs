@@ -1,11 +1,12 @@
 //! Which snapshots of a set a destination keeps, with a reason for each.
 //!
 //! Only complete and verified snapshots count, and the last of them is never removed, whatever the policy or the
-//! clock says. The order is the sequence and never the time.
+//! clock says. Where this host cannot restore, neither is the last that was restored elsewhere. The order is the
+//! sequence and never the time.
 
 use super::CLOCK_SLACK;
 use crate::declared::{RetentionBy, RetentionPolicy, Span};
-use crate::format::{Outcome, SnapshotId};
+use crate::format::{Level, Outcome, SnapshotId};
 use crate::observed::{ObjectsState, SnapshotFacts, SnapshotState};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, Zoned};
@@ -20,6 +21,8 @@ pub struct Candidate {
     pub complete: bool,
     /// Its bytes were read back, and nothing that was found since speaks against them.
     pub verified: bool,
+    /// It was restored, by somebody else than this host, which cannot do so again.
+    pub restored_elsewhere: bool,
 }
 
 /// What becomes of a snapshot, and why.
@@ -33,24 +36,24 @@ pub struct Verdict {
     pub reasons: Vec<String>,
 }
 
-/// Makes candidates of what was seen. Snapshots without a manifest that was read are left out, so they are neither
-/// counted nor removed.
-pub fn candidates(snapshots: &[SnapshotFacts]) -> Vec<Candidate> {
+/// Makes candidates of what was seen at a destination, and of the highest level that this host can prove there.
+/// Snapshots without a manifest that was read are left out, so they are neither counted nor removed.
+pub fn candidates(snapshots: &[SnapshotFacts], provable_here: Level) -> Vec<Candidate> {
     let candidate = |snapshot: &SnapshotFacts| match &snapshot.state {
         SnapshotState::NotRead | SnapshotState::Unsealed | SnapshotState::Damaged(_) => None,
         SnapshotState::Sealed(sealed) => {
             let records = || sealed.proofs.iter().filter(|it| it.manifest_sha256 == sealed.manifest_sha256);
             // Each level's newest record speaks; a manifest is written only after everything was read back.
-            let disproven =
-                [crate::format::Level::Intact, crate::format::Level::Restored].iter().any(|level| {
-                    let newest = records().filter(|it| it.level == *level).max_by_key(|it| it.at);
-                    newest.is_some_and(|it| it.result != Outcome::Proven)
-                });
+            let newest =
+                |level| records().filter(|it| it.level == level).max_by_key(|it| it.at).map(|it| &it.result);
+            let (intact, restored) = (newest(Level::Intact), newest(Level::Restored));
+            let disproven = [intact, restored].into_iter().flatten().any(|it| *it != Outcome::Proven);
             let wrong = matches!(sealed.objects, ObjectsState::Wrong { .. });
             Some(Candidate {
                 id: snapshot.id,
                 complete: sealed.manifest.complete,
                 verified: !disproven && !wrong,
+                restored_elsewhere: restored.is_some() && provable_here < Level::Restored,
             })
         }
     };
@@ -90,7 +93,11 @@ pub fn retention(
     let future = |candidate: &Candidate| candidate.id.started_at() > now + CLOCK_SLACK;
     let counted: Vec<SnapshotId> =
         sorted.iter().rev().filter(|it| it.complete && it.verified && !future(it)).map(|it| it.id).collect();
-    let kept = kept_by_rules(policy, zone, &counted);
+    let mut kept = kept_by_rules(policy, zone, &counted);
+    let restored = |id: &&SnapshotId| sorted.iter().any(|it| it.id == **id && it.restored_elsewhere);
+    if let Some(id) = counted.iter().find(restored) {
+        kept.entry(*id).or_insert_with(|| vec!["the last one that was restored always stays".to_owned()]);
+    }
     let verdict = |candidate: &Candidate| {
         let (keep, reasons) = if future(candidate) {
             (true, vec!["dated in the future: neither counted nor removed".to_owned()])
@@ -204,7 +211,12 @@ mod tests {
         let one = |day: i64| {
             let time = start + SignedDuration::from_hours(24 * day);
             let sequence = u64::try_from(day).expect("not negative") + 1;
-            Candidate { id: SnapshotId::new(time, sequence), complete: true, verified: true }
+            Candidate {
+                id: SnapshotId::new(time, sequence),
+                complete: true,
+                verified: true,
+                restored_elsewhere: false,
+            }
         };
         (0..days).map(one).collect()
     }
@@ -235,7 +247,12 @@ mod tests {
         let policy = RetentionPolicy { within: "30d".parse().ok(), ..RetentionPolicy::default() };
         let mut all = daily(30);
         for (sequence, time) in [(31, "2036-01-01T03:00:00Z"), (32, "2036-01-02T03:00:00Z")] {
-            all.push(Candidate { id: SnapshotId::new(at(time), sequence), complete: true, verified: true });
+            all.push(Candidate {
+                id: SnapshotId::new(at(time), sequence),
+                complete: true,
+                verified: true,
+                restored_elsewhere: false,
+            });
         }
         let verdicts = retention(Some(&policy), &TimeZone::UTC, &all, at("2036-01-02T04:00:00Z"));
         assert!(kept(&verdicts).len() >= 23, "{:?}", kept(&verdicts));
@@ -266,6 +283,16 @@ mod tests {
     }
 
     #[test]
+    fn last_one_that_was_restored_elsewhere_stays_beside_what_the_rules_keep() {
+        let policy = RetentionPolicy { last: Some(1), ..RetentionPolicy::default() };
+        let mut all = daily(5);
+        (all[0].restored_elsewhere, all[2].restored_elsewhere) = (true, true);
+        let verdicts = retention(Some(&policy), &TimeZone::UTC, &all, at("2026-02-01T00:00:00Z"));
+        assert_eq!(kept(&verdicts), [3, 5]);
+        assert_eq!(verdicts[2].reasons, ["the last one that was restored always stays"]);
+    }
+
+    #[test]
     fn nothing_declared_keeps_everything() {
         assert_eq!(kept(&retention(None, &TimeZone::UTC, &daily(9), at("2030-01-01T00:00:00Z"))).len(), 9);
         let zeros = RetentionPolicy { last: Some(0), ..RetentionPolicy::default() };
@@ -293,13 +320,14 @@ mod tests {
     /// Times that wander, back too, as they do on a machine with a bad clock.
     fn any_candidates() -> impl Strategy<Value = Vec<Candidate>> {
         proptest::collection::vec((0_i64..40_000, any::<bool>(), 0_u8..8), 0..40).prop_map(|all| {
-            let one = |(index, (hours, complete, verified)): (usize, (i64, bool, u8))| Candidate {
+            let one = |(index, (hours, complete, chance)): (usize, (i64, bool, u8))| Candidate {
                 id: SnapshotId::new(
                     at("2024-01-01T00:00:00Z") + SignedDuration::from_hours(hours),
                     index as u64 + 1,
                 ),
                 complete,
-                verified: verified > 0,
+                verified: chance > 0,
+                restored_elsewhere: chance > 5,
             };
             all.into_iter().enumerate().map(one).collect()
         })
@@ -311,7 +339,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn last_verified_snapshot_is_never_removed(
+        fn last_verified_and_last_restored_snapshot_are_never_removed(
             policy in any_policy(), all in any_candidates(), clock in 0_i64..50_000,
         ) {
             let now = at("2024-01-01T00:00:00Z") + SignedDuration::from_hours(clock);
@@ -319,6 +347,10 @@ mod tests {
             prop_assert_eq!(verdicts.len(), all.len());
             let verified = |it: &&Candidate| it.complete && it.verified;
             if let Some(last) = all.iter().filter(verified).max_by_key(|it| it.id) {
+                prop_assert!(verdicts.iter().any(|it| it.id == last.id && it.keep));
+            }
+            let restored = |it: &&Candidate| verified(it) && it.restored_elsewhere;
+            if let Some(last) = all.iter().filter(restored).max_by_key(|it| it.id) {
                 prop_assert!(verdicts.iter().any(|it| it.id == last.id && it.keep));
             }
             prop_assert!(verdicts.iter().all(|it| !it.reasons.is_empty()));

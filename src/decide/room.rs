@@ -5,7 +5,7 @@
 use super::retention::{Candidate, candidates, retention};
 use super::world::{World, sealed};
 use crate::declared::{DestinationName, RetentionPolicy};
-use crate::format::SnapshotId;
+use crate::format::{Level, SnapshotId};
 use crate::observed::{DestinationFacts, SnapshotFacts};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
@@ -38,7 +38,13 @@ pub(super) fn trend(world: &World<'_>, name: &DestinationName, facts: &Destinati
         .filter_map(|(set_name, set)| {
             let zone = world.plan.timezone(set).zone();
             let policy = world.plan.retention(set, name);
-            Series::new(facts.sets.get(set_name)?, policy, zone, world.now)
+            Series::new(
+                facts.sets.get(set_name)?,
+                world.plan.level_provable_here(name),
+                policy,
+                zone,
+                world.now,
+            )
         })
         .collect();
     for day in 1..=DAYS_MAX {
@@ -66,6 +72,7 @@ struct Series<'a> {
 impl<'a> Series<'a> {
     fn new(
         snapshots: &[SnapshotFacts],
+        provable_here: Level,
         policy: Option<&'a RetentionPolicy>,
         zone: jiff::tz::TimeZone,
         now: Timestamp,
@@ -82,7 +89,7 @@ impl<'a> Series<'a> {
             return None;
         }
         let gaps = i32::try_from(sizes.len() - 1).ok()?;
-        let mut kept = candidates(snapshots);
+        let mut kept = candidates(snapshots, provable_here);
         kept.retain(|it| sizes.contains_key(&it.id));
         // Who removes what is old elsewhere is taken to keep as many as there are: nothing is foretold of that.
         let policy = policy.map(|policy| {
@@ -106,7 +113,7 @@ impl<'a> Series<'a> {
                 break;
             }
             let id = SnapshotId::new(next, newest.sequence() + 1);
-            self.kept.push(Candidate { id, complete: true, verified: true });
+            self.kept.push(Candidate { id, complete: true, verified: true, restored_elsewhere: false });
             self.sizes.insert(id, self.line.at(next));
         }
         let verdicts = retention(self.policy.as_deref(), &self.zone, &self.kept, until);

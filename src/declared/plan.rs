@@ -5,6 +5,7 @@ use super::{
     ProvePolicy, Require, RetentionPolicy, Schedule, SecretRef, SetDeclaration, SetName, SetRetention, Span,
     TimeZoneName, destination_secret_name,
 };
+use crate::format::Level;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -145,6 +146,13 @@ impl Plan {
     /// Where a set goes, in order. Every set of a valid plan goes somewhere.
     pub fn destinations_of<'a>(&'a self, set: &'a SetDeclaration) -> &'a [DestinationName] {
         set.destinations.as_deref().or(self.defaults.destinations.as_deref()).unwrap_or_default()
+    }
+
+    /// The highest level that the declared host itself can prove at a destination.
+    pub fn level_provable_here(&self, destination: &DestinationName) -> Level {
+        self.destinations
+            .get(destination)
+            .map_or(Level::Restored, DestinationDeclaration::level_provable_here)
     }
 
     /// How many snapshots of a set a destination keeps; `None` keeps all.

@@ -58,13 +58,26 @@ pub fn servers_in(host: &dyn Host, folder: &Path) -> Vec<u32> {
     pids.filter(of_a_drill).collect()
 }
 
+/// Whether a process has ended with all its threads: it is gone, or waits for its parent to ask for its status. One that
+/// is ending has no arguments any more, and its files still open (proc(5), `stat`: fields 3 and 20).
+fn has_ended(host: &dyn Host, pid: u32) -> bool {
+    if !cfg!(target_os = "linux") {
+        return command_line(host, pid).is_none();
+    }
+    let Ok(stat) = read_text(host, &PathBuf::from(format!("/proc/{pid}/stat"))) else { return true };
+    // The program's name, in brackets, may hold anything.
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    let (state, threads) = (fields.clone().next(), fields.clone().nth(17));
+    matches!(state, Some("Z" | "X")) && matches!(threads, Some("0" | "1"))
+}
+
 /// Ends a process: in order by SIGQUIT, and by SIGKILL, with its group, where it has not ended after ten seconds.
 /// Whether it is gone.
 pub fn end_process(host: &dyn Host, pid: u32) -> bool {
     use rustix::process::{Pid, Signal, kill_process, kill_process_group};
     let Some(id) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return true };
     let gone = |deadline: Instant| {
-        while command_line(host, pid).is_some() {
+        while !has_ended(host, pid) {
             if Instant::now() > deadline {
                 return false;
             }

@@ -5,13 +5,15 @@ use super::{LoadedPlan, WorkflowError, lock, prune};
 use crate::decide;
 use crate::declared::SetName;
 use crate::diagnostic::Diagnostic;
-use crate::format::SnapshotId;
+use crate::format::{Level, SnapshotId};
 use crate::host::Host;
 use crate::observed::SnapshotFacts;
 
 /// As retention has it: complete, its objects there, and nothing that was found since speaks against it.
 fn is_verified(snapshot: &SnapshotFacts) -> bool {
-    decide::candidates(std::slice::from_ref(snapshot)).iter().any(|it| it.complete && it.verified)
+    decide::candidates(std::slice::from_ref(snapshot), Level::Restored)
+        .iter()
+        .any(|it| it.complete && it.verified)
 }
 
 /// Where a snapshot lies and may be removed. It is an error where it is the last verified one.

@@ -45,7 +45,8 @@ pub fn one(
     let history = site.all_looked_into(name, &plan.moved, Depth::Objects).map_err(|error| trouble(&error))?;
     let zone = plan.timezone(set).zone();
     let policy = plan.retention(set, &site.name);
-    let verdicts = retention(policy, &zone, &candidates(&history), host.now());
+    let candidates = candidates(&history, plan.level_provable_here(&site.name));
+    let verdicts = retention(policy, &zone, &candidates, host.now());
     let mut pruned = Vec::new();
     for verdict in verdicts {
         let mut removed = false;

@@ -82,7 +82,7 @@ impl Due {
         let next = next.saturating_add(plan.grace(set).signed()).unwrap_or(next);
         // A proof goes with its snapshot: what retention is about to take, or was disproven, counts no more.
         let zone = plan.timezone(set).zone();
-        let mut standing = candidates(&history);
+        let mut standing = candidates(&history, plan.level_provable_here(&site.name));
         let verdicts = retention(plan.retention(set, &site.name), &zone, &standing, now);
         standing
             .retain(|it| it.verified && verdicts.iter().any(|verdict| verdict.id == it.id && verdict.keep));

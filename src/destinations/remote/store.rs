@@ -49,6 +49,22 @@ impl Fault {
     pub fn other(during: &'static str, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Other { during, error: io::Error::other(error) }
     }
+
+    /// What was said, where no more than that can be told.
+    pub fn words(self) -> String {
+        match self {
+            Self::Missing => "it is not there".to_owned(),
+            Self::Taken => "something is there already".to_owned(),
+            Self::Body(error)
+            | Self::Refused(error)
+            | Self::Full(error)
+            | Self::NoPlace(error)
+            | Self::Archived(error)
+            | Self::Clock(error)
+            | Self::Stranger(error)
+            | Self::Other { error, .. } => error.to_string(),
+        }
+    }
 }
 
 /// A protocol. Paths are below the destination's root, names with `/` between them.

@@ -1,5 +1,6 @@
 //! What services need that are folders behind HTTP, WebDAV above all: objects in parts, and folders that stay.
 
+use super::download::PartsDownload;
 use super::fault::fault;
 use super::parts::{self, PartList};
 use super::store::{PART_BYTES, ServiceStore, filled};
@@ -7,23 +8,19 @@ use crate::destinations::remote::rivals::alone;
 use crate::destinations::remote::store::{Fault, Store};
 use crate::destinations::runtime::wait;
 use opendal::Entry;
+use std::collections::VecDeque;
 use std::io::{self, Read};
 
 impl ServiceStore {
     /// The parts of an object, the list of them last. Parts that lie there without a list are a killed upload's.
-    pub(super) fn put_parts(
-        &self,
-        path: &str,
-        begun: [Vec<u8>; 2],
-        body: &mut dyn Read,
-    ) -> Result<(), Fault> {
+    pub(super) fn put_parts(&self, path: &str, first: Vec<u8>, body: &mut dyn Read) -> Result<(), Fault> {
         // Only the list's name can be refused, so that rivals must not even begin.
         let _alone = alone(&self.location, path);
         if self.size(path)?.is_some() {
             return Err(Fault::Taken);
         }
         let mut list = PartList { format: PartList::FORMAT, parts: 0, bytes: 0 };
-        let stored = self.put_each_part(path, &mut list, begun, body);
+        let stored = self.put_each_part(path, &mut list, first, body);
         if stored.is_err() {
             // Parts without their list are no object; what cannot be removed now is swept later.
             for number in 1..=list.parts {
@@ -37,7 +34,7 @@ impl ServiceStore {
         &self,
         path: &str,
         list: &mut PartList,
-        begun: [Vec<u8>; 2],
+        first: Vec<u8>,
         body: &mut dyn Read,
     ) -> Result<(), Fault> {
         let mut put = |bytes: Vec<u8>| {
@@ -49,17 +46,39 @@ impl ServiceStore {
             }
             self.write(&part, bytes, &mut io::empty())
         };
-        for part in begun {
+        let mut part = first;
+        while !part.is_empty() {
             put(part)?;
-        }
-        loop {
-            let part = filled(body, PART_BYTES).map_err(Fault::Body)?;
-            if part.is_empty() {
-                break;
-            }
-            put(part)?;
+            part = filled(body, PART_BYTES).map_err(Fault::Body)?;
         }
         self.write(&parts::list(path), list.render(), &mut io::empty()).map(|_| ())
+    }
+
+    /// Gives an object in parts back, from a byte on; they must all be there, and be as long together as the list says.
+    pub(super) fn get_parts(
+        &self,
+        path: &str,
+        list: &PartList,
+        from: u64,
+    ) -> Result<Box<dyn Read + Send>, Fault> {
+        let mut wanted = VecDeque::new();
+        let mut there = 0;
+        for number in 1..=list.parts {
+            let part = parts::part(path, number);
+            let bytes = self.stat(&part)?.ok_or_else(|| {
+                Fault::other("looking for its parts", format!("part {number} of {} is missing", list.parts))
+            })?;
+            let skipped = from.saturating_sub(there).min(bytes);
+            there += bytes;
+            if skipped < bytes {
+                wanted.push_back((part, skipped..bytes));
+            }
+        }
+        if there != list.bytes {
+            let text = format!("its parts have {there} bytes, and {} were stored", list.bytes);
+            return Err(Fault::other("looking at its parts", text));
+        }
+        Ok(Box::new(PartsDownload::open(&self.operator, wanted)?))
     }
 
     /// Removes empty folders below one. To remove a folder is to remove what is in it: each is looked at just before, and

@@ -5,6 +5,7 @@
 
 mod bucket;
 mod bucket_answers;
+mod download;
 mod fault;
 mod folders;
 mod operator;

@@ -1,21 +1,21 @@
 //! A service as a store: puts that are whole or nothing, under a name that was free.
 
 use super::bucket::Bucket;
-use super::fault::{brief, fault, is_wordless};
+use super::download::Download;
+use super::fault::{fault, is_wordless};
 use super::parts::{self, PartList};
 use super::transport::Answers;
 use crate::destinations::marker::random;
 use crate::destinations::remote::TEMPORARY;
 use crate::destinations::remote::rivals::alone;
 use crate::destinations::remote::store::{Fault, Found, Store};
-use crate::destinations::runtime::{runtime, wait};
+use crate::destinations::runtime::wait;
 use crate::host::{Space, pulse};
 use crate::observed::StorageRules;
-use bytes::Buf;
 use futures::StreamExt;
 use jiff::Timestamp;
 use opendal::options::WriteOptions;
-use opendal::{Buffer, BufferStream, Capability, Entry, EntryMode, Operator};
+use opendal::{Capability, Entry, EntryMode, Operator};
 use std::collections::BTreeSet;
 use std::future::IntoFuture;
 use std::io::{self, Read};
@@ -28,8 +28,6 @@ const PIECES_OF_A_SIZE: usize = 1000;
 const PIECES_AT_ONCE: usize = 2;
 /// Bytes of one part, where a service takes an object in one request only.
 pub(super) const PART_BYTES: usize = 8 << 20;
-/// Bytes of one request of a download.
-const READ_BYTES: usize = 4 << 20;
 
 /// A service behind the storage library.
 pub(super) struct ServiceStore {
@@ -143,7 +141,7 @@ impl ServiceStore {
     fn sums(&self, path: &str, sent: Written) -> Result<Option<Written>, Fault> {
         let Some(bytes) = self.stat(path)?.filter(|it| *it == sent.bytes) else { return Ok(None) };
         let mut hasher = crc32fast::Hasher::new();
-        let mut body = self.read(path, 0, bytes)?;
+        let mut body = Download::open(&self.operator, path, 0..bytes)?;
         let mut buffer = vec![0; 64 << 10];
         loop {
             match body.read(&mut buffer) {
@@ -200,21 +198,6 @@ impl ServiceStore {
         outcome
     }
 
-    fn read(&self, path: &str, from: u64, to: u64) -> Result<Box<dyn Read + Send>, Fault> {
-        if from >= to {
-            return Ok(Box::new(io::empty()));
-        }
-        // The first bytes are waited for: whether it can be read is known only then.
-        let open = async {
-            let reader = self.operator.reader_with(path).chunk(READ_BYTES).await?;
-            let mut stream = Box::pin(reader.into_stream(from..to).await?);
-            let first = stream.next().await.transpose()?;
-            opendal::Result::Ok((stream, first.unwrap_or_default()))
-        };
-        let (stream, current) = wait(open).map_err(fault("opening it"))?;
-        Ok(Box::new(Body { stream: Some(stream), current }))
-    }
-
     fn part_list(&self, path: &str) -> Result<Option<PartList>, Fault> {
         let bytes = match wait(self.operator.read(&parts::list(path))) {
             Ok(bytes) => bytes.to_vec(),
@@ -254,36 +237,6 @@ pub(super) fn filled(body: &mut dyn Read, length: usize) -> io::Result<Vec<u8>> 
     Ok(piece)
 }
 
-/// A download.
-struct Body {
-    stream: Option<std::pin::Pin<Box<BufferStream>>>,
-    current: Buffer,
-}
-
-impl Read for Body {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.current.is_empty() && !buffer.is_empty() {
-            let Some(stream) = &mut self.stream else { return Ok(0) };
-            match wait(stream.next()) {
-                Some(Ok(bytes)) => self.current = bytes,
-                Some(Err(error)) => return Err(io::Error::other(brief(&error))),
-                None => self.stream = None,
-            }
-        }
-        let length = self.current.len().min(buffer.len());
-        self.current.copy_to_slice(&mut buffer[..length]);
-        Ok(length)
-    }
-}
-
-impl Drop for Body {
-    fn drop(&mut self) {
-        // Connections go back to the runtime that they came from.
-        let _entered = runtime().enter();
-        self.stream = None;
-    }
-}
-
 impl Store for ServiceStore {
     fn location(&self) -> String {
         self.location.clone()
@@ -308,38 +261,20 @@ impl Store for ServiceStore {
         if first.len() < PART_BYTES {
             return self.write(path, first, &mut io::empty()).map(|_| ());
         }
-        let second = filled(body, PART_BYTES).map_err(Fault::Body)?;
-        if second.is_empty() {
+        // Whether there is more is all that must be known now: one part at a time is held.
+        let more = filled(body, 1).map_err(Fault::Body)?;
+        if more.is_empty() {
             return self.write(path, first, &mut io::empty()).map(|_| ());
         }
-        self.put_parts(path, [first, second], body)
+        self.put_parts(path, first, &mut more.chain(body))
     }
 
     fn get(&self, path: &str, from: u64) -> Result<Box<dyn Read + Send>, Fault> {
         if let Some(bytes) = self.stat(path)? {
-            return self.read(path, from, bytes);
+            return Ok(Box::new(Download::open(&self.operator, path, from..bytes)?));
         }
         let Some(list) = self.part_list(path)? else { return Err(Fault::Missing) };
-        let mut whole: Box<dyn Read + Send> = Box::new(io::empty());
-        let (mut skip, mut there) = (from, 0);
-        for number in 1..=list.parts {
-            let part = parts::part(path, number);
-            let bytes = self.stat(&part)?.ok_or_else(|| {
-                Fault::other("looking for its parts", format!("part {number} of {} is missing", list.parts))
-            })?;
-            there += bytes;
-            if skip >= bytes {
-                skip -= bytes;
-                continue;
-            }
-            whole = Box::new(whole.chain(self.read(&part, skip, bytes)?));
-            skip = 0;
-        }
-        if there != list.bytes {
-            let text = format!("its parts have {there} bytes, and {} were stored", list.bytes);
-            return Err(Fault::other("looking at its parts", text));
-        }
-        Ok(whole)
+        self.get_parts(path, &list, from)
     }
 
     fn size(&self, path: &str) -> Result<Option<u64>, Fault> {

@@ -285,6 +285,19 @@ fn missing_or_short_part_is_an_error_and_never_a_short_success() {
 }
 
 #[test]
+fn parts_are_fetched_one_after_another() {
+    let place = Place::made_by(Maker::Rclone);
+    let destination = prepared(&place);
+    destination.put_new(&key("large"), &mut noise(2 * PART + 5).as_slice()).expect("room");
+    let mut body = destination.get(&key("large")).expect("it is there");
+    let mut first = vec![0; PART];
+    body.read_exact(&mut first).expect("the first part");
+    RealHost.remove_file(&place.file(&key("large"), "~0003")).expect("it is there");
+    let error = body.read_to_end(&mut Vec::new()).expect_err("the last part was not fetched yet");
+    assert!(error.to_string().contains("large~0003: it is not there"), "{error}");
+}
+
+#[test]
 fn lost_answer_to_publishing_is_looked_up_and_makes_no_duplicate() {
     let place = Place::behind_a_proxy();
     let destination = prepared(&place);

@@ -212,9 +212,12 @@ fn shell_blocks_of_readme_are_those_that_the_scripts_run() {
     let [first, second, install] = shell.as_slice() else {
         panic!("README.md has other `sh` blocks: {shell:?}")
     };
-    assert_eq!(first, "cargo run --release -- apply plans/quickstart.yaml --yes");
+    assert_eq!(first, "cargo run -- apply plans/quickstart.yaml --yes");
     assert_eq!(second, "bash tests/run");
-    assert_eq!(install, "sudo install -m 0755 target/release/bkp /usr/local/bin/bkp");
+    assert_eq!(
+        install,
+        "cargo build --release && sudo install -m 0755 target/release/bkp /usr/local/bin/bkp"
+    );
     assert!(read("tests/run").contains("bash tests/readme"), "tests/run does not run tests/readme");
 }
 

@@ -282,8 +282,10 @@ fn slow_and_dead_destinations_do_not_keep_the_others_from_their_snapshot() {
         webdav::USER
     );
     let body = format!(
-        "defaults: {{ schedule: daily 03:00, destinations: [near, far], retention: {{ last: 5 }} }}\ndestinations:\n  near: {{ \
-         type: local, path: {near} }}\n  far: {{ {far} }}\n"
+        "defaults: {{ schedule: daily 03:00, destinations: [near, far, behind], retention: {{ last: 5 }} }}\ndestinations:\n  \
+         near: {{ type: local, path: {near} }}\n  far: {{ {far} }}\n  behind: {{ type: local, path: {}, copy_from: far \
+         }}\n",
+        bench.other_device("behind").display()
     );
     bench.plan_of("plan", &body, "  shop: { type: sqlite, path: shop.db }\n");
     bench.apply("plan");
@@ -300,4 +302,11 @@ fn slow_and_dead_destinations_do_not_keep_the_others_from_their_snapshot() {
     });
     bench.bkp("run shop").exits(0);
     bench.bkp("drill shop --destination far").exits(0);
+    // So is what hangs on it.
+    let newest = |at: &str| {
+        let here = bench.snapshots("shop").into_iter().filter(|it| it.destination == at && it.complete);
+        here.map(|it| it.id).max().expect("a snapshot")
+    };
+    assert_eq!(newest("behind"), newest("near"));
+    bench.bkp("drill shop --destination behind").exits(0);
 }

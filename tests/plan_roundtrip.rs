@@ -369,6 +369,8 @@ fn remote() -> impl Strategy<Value = RemoteDeclaration> {
                     secrets.insert(key.name, secret.clone());
                     continue;
                 }
+                // Options of a connection string are refused.
+                KeyForm::Line if protocol == Protocol::Rclone => text.replace(',', ""),
                 KeyForm::Line => text.clone(),
                 KeyForm::Folder => "/srv/kept".to_owned(),
                 KeyForm::Url(schemes) => format!("{}box.example/a", schemes[0]),

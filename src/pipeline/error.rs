@@ -131,6 +131,9 @@ pub enum StoreError {
     /// It was stored, and did not come back as it was.
     #[error(transparent)]
     ReadBack(ReadBackError),
+    /// The destination that is copied from did not give what it had stored. The other one did nothing wrong.
+    #[error("what is to be copied was not given back as it was stored")]
+    Origin(#[source] ReadBackError),
     /// A file of the scratch folder could not be read.
     #[error("reading `{}` failed", path.display())]
     File {

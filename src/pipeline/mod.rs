@@ -22,6 +22,7 @@ mod object;
 mod packing;
 mod read_back;
 mod receipt;
+mod relay;
 mod seal;
 mod store;
 mod tally;

@@ -4,6 +4,7 @@ use super::error::StoreError;
 use super::packing::Packing;
 use super::read_back::read_back;
 use super::receipt::Receipt;
+use super::relay::relay;
 use super::store::{Flow, Lane, Track, flow};
 use super::tally::Tally;
 use crate::declared::Compression;
@@ -66,13 +67,14 @@ pub fn copy_artifact(
     (from, from_key): (&dyn Destination, &Key),
     to: &Lane<'_>,
     member: &ManifestMember,
+    cancelled: &(dyn Fn() -> bool + Sync),
 ) -> Result<Receipt, StoreError> {
     let plain = member.plain.ok_or_else(|| StoreError::Unproven {
         reason: format!("`{}` is encrypted, and what it was made of is not known here", member.object),
     })?;
-    put_copy((from, from_key), (to.target, &to.key))?;
+    relay((from, from_key), (to.target, &to.key), &member.stored, cancelled)?;
     let track = Track { packing: &to.packing, target: to.target, key: &to.key };
-    Receipt::prove(host, &track, plain, member.stored, &|| false).inspect_err(|error| {
+    Receipt::prove(host, &track, plain, member.stored, cancelled).inspect_err(|error| {
         remove_unproven(to.target, &to.key, error);
     })
 }
@@ -82,19 +84,12 @@ pub fn copy_object(
     from: (&dyn Destination, &Key),
     (to, to_key): (&dyn Destination, &Key),
     expected: &StoredSize,
+    cancelled: &dyn Fn() -> bool,
 ) -> Result<(), StoreError> {
-    put_copy(from, (to, to_key))?;
+    relay(from, (to, to_key), expected, cancelled)?;
     read_back(to, to_key, expected).map_err(StoreError::ReadBack).inspect_err(|error| {
         remove_unproven(to, to_key, error);
     })
-}
-
-fn put_copy(
-    (from, from_key): (&dyn Destination, &Key),
-    (to, to_key): (&dyn Destination, &Key),
-) -> Result<(), StoreError> {
-    let mut body = from.get(from_key).map_err(StoreError::Destination)?;
-    to.put_new(to_key, &mut body).map_err(StoreError::Destination)
 }
 
 /// Removes what was stored and did not come back as it was, as far as the destination lets us.

@@ -99,8 +99,15 @@ impl Site {
         Ok(copies)
     }
 
-    /// Looks into one snapshot.
+    /// Looks into one snapshot, and opens its details.
     pub fn look(&self, copy: &Copy, depth: Depth) -> Result<SnapshotFacts, DestinationError> {
+        let mut facts = self.seen(copy, depth)?;
+        self.reveal(&mut facts)?;
+        Ok(facts)
+    }
+
+    /// What everybody sees of a snapshot: a passphrase takes a second for each that it opens.
+    fn seen(&self, copy: &Copy, depth: Depth) -> Result<SnapshotFacts, DestinationError> {
         let key = self.layout.manifest(&copy.stored_as, &copy.id);
         let bytes = match small(&*self.target, &key) {
             Ok(bytes) => Some(bytes),
@@ -121,8 +128,7 @@ impl Site {
             Some((_, Err(error @ ManifestError::Malformed(_)))) => SnapshotState::Damaged(
                 Diagnostic::from_error("manifest damaged", &error).why(key.to_string()),
             ),
-            Some((manifest_sha256, Ok(mut manifest))) => {
-                self.reveal(copy, &mut manifest)?;
+            Some((manifest_sha256, Ok(manifest))) => {
                 let (objects, proofs) = match depth {
                     Depth::Manifest => (ObjectsState::NotListed, Vec::new()),
                     Depth::Objects => self.objects(copy, &manifest, manifest_sha256)?,
@@ -143,11 +149,13 @@ impl Site {
     /// Puts the details of an encrypted snapshot into its manifest, where something here opens them. Details that are missing,
     /// damaged or another key's leave the manifest as everybody reads it: what is wrong with them shows when they are
     /// proven like any other object.
-    fn reveal(&self, copy: &Copy, manifest: &mut Manifest) -> Result<(), DestinationError> {
+    fn reveal(&self, facts: &mut SnapshotFacts) -> Result<(), DestinationError> {
+        let SnapshotState::Sealed(sealed) = &mut facts.state else { return Ok(()) };
+        let manifest = &mut sealed.manifest;
         let (Some(encryption), Some(opener)) = (&manifest.encryption, self.keys.opener()) else {
             return Ok(());
         };
-        let key = self.layout.artifact(&copy.stored_as, &copy.id, &encryption.details.object);
+        let key = self.layout.artifact(&facts.stored_as, &facts.id, &encryption.details.object);
         let bytes = match small(&*self.target, &key) {
             Ok(bytes) => bytes,
             Err(DestinationError::NotFound { .. }) => return Ok(()),
@@ -236,10 +244,13 @@ impl Site {
                 });
                 continue;
             }
-            let seen = self.look(copy, Depth::Objects)?;
+            let mut seen = self.seen(copy, Depth::Objects)?;
             looked_back += usize::from(found);
+            if !found && is_complete(&seen) {
+                self.reveal(&mut seen)?;
+                found = true;
+            }
             if let SnapshotState::Sealed(sealed) = &seen.state {
-                found |= sealed.manifest.complete;
                 drilled |= sealed.proofs.iter().any(|proof| proof.level == Level::Restored);
             }
             facts.push(seen);
@@ -248,15 +259,25 @@ impl Site {
         Ok(facts)
     }
 
-    /// All of a set's snapshots, each looked into.
+    /// All of a set's snapshots, each looked into; the details of the newest complete one alone are opened.
     pub fn all_looked_into(
         &self,
         set: &SetName,
         moved: &BTreeMap<SetName, SetName>,
         depth: Depth,
     ) -> Result<Vec<SnapshotFacts>, DestinationError> {
-        self.copies(set, moved)?.iter().map(|copy| self.look(copy, depth)).collect()
+        let copies = self.copies(set, moved)?;
+        let seen: Result<Vec<_>, _> = copies.iter().map(|copy| self.seen(copy, depth)).collect();
+        let mut seen = seen?;
+        if let Some(newest) = seen.iter_mut().rev().find(|it| is_complete(it)) {
+            self.reveal(newest)?;
+        }
+        Ok(seen)
     }
+}
+
+fn is_complete(facts: &SnapshotFacts) -> bool {
+    matches!(&facts.state, SnapshotState::Sealed(sealed) if sealed.manifest.complete)
 }
 
 /// The sidecars of a snapshot, by name, each with what it has to say: they follow from the manifest.

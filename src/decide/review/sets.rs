@@ -5,7 +5,7 @@ use crate::decide::coverage::CoverageRow;
 use crate::decide::finding::FindingCode;
 use crate::decide::scheduled::{drift, examine};
 use crate::decide::world::{Seen, WantedJob, World};
-use crate::declared::{DestinationDeclaration, DestinationName, SetDeclaration, SetName};
+use crate::declared::{DestinationName, SetDeclaration, SetName};
 use crate::diagnostic::Diagnostic;
 use crate::format::Level;
 use crate::observed::{InstalledJob, JobName, Observed};
@@ -189,11 +189,10 @@ fn proof_change(
     let mut reasons = Vec::new();
     for row in rows {
         // What this host cannot open it cannot restore: to bring the key is nothing that apply does.
-        let provable =
-            world.plan.destinations.get(&row.destination).map(DestinationDeclaration::level_provable_here);
+        let provable = world.plan.level_provable_here(&row.destination);
         let lacking = [Level::Stored, Level::Intact, Level::Restored]
             .into_iter()
-            .filter(|level| provable.is_none_or(|provable| *level <= provable))
+            .filter(|level| *level <= provable)
             .map(|level| (level, row.level(level)))
             .find(|(_, state)| !state.is_proven() && !state.is_unknown());
         if let Some((level, state)) = lacking {

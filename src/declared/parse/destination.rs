@@ -222,6 +222,15 @@ impl Decoder<'_> {
                 }
             }
             Protocol::S3 => self.check_s3(fields, remote),
+            Protocol::Rclone => {
+                // rclone's connection strings: `NAME,OPTION=VALUE:PATH` and `:TYPE,OPTION=VALUE:PATH`.
+                let name = remote.setting("remote").trim_start_matches(':').split(':').next();
+                if name.is_some_and(|it| it.contains(',')) {
+                    let place = fields.get("remote").map_or(fields.place, |it| it.place);
+                    let what = "options stand in `remote`, where everybody may read them";
+                    self.note(Fault::BadValue, what, place, "put them into the file of `config`");
+                }
+            }
             Protocol::Sftp
             | Protocol::Rsync
             | Protocol::Gcs
@@ -230,8 +239,7 @@ impl Decoder<'_> {
             | Protocol::Swift
             | Protocol::Oss
             | Protocol::Cos
-            | Protocol::Obs
-            | Protocol::Rclone => {}
+            | Protocol::Obs => {}
         }
     }
 

@@ -1,11 +1,12 @@
 //! Small objects.
 
 use super::*;
+use crate::destinations::conformance::noise;
 use crate::destinations::memory::{Faults, MemoryDestination};
-use crate::format::Digest;
-use crate::host::{Command, Host, RealHost};
+use crate::format::{Digest, StoredSize};
+use crate::host::{Command, Host, RealHost, pulse};
 use crate::pipeline::compress::decompressor;
-use crate::pipeline::{StoreError, sidecar, store_bytes, store_index};
+use crate::pipeline::{ReadBackError, StoreError, copy_object, sidecar, store_bytes, store_index};
 use std::io::Write;
 
 #[test]
@@ -57,4 +58,54 @@ fn index_is_stored_compressed_and_read_back() {
     assert_eq!(place.bytes(&key("bad")), None);
     let folder = store_index(&host(), &place, &key("folder"), std::path::Path::new("/"), None);
     assert!(matches!(folder, Err(StoreError::File { .. })), "{folder:?}");
+}
+
+/// What a copy from one place to another comes to, and what lies at the other afterwards.
+fn copied(
+    origin: &MemoryDestination,
+    expected: &StoredSize,
+    cancelled: &dyn Fn() -> bool,
+) -> (Result<(), StoreError>, Option<Vec<u8>>) {
+    let target = MemoryDestination::prepared("target");
+    let copied = copy_object((origin, &key("one")), (&target, &key("two")), expected, cancelled);
+    (copied, target.bytes(&key("two")))
+}
+
+#[test]
+fn copy_arrives_whole_and_shows_that_it_moves() {
+    let origin = MemoryDestination::prepared("origin");
+    let stored = store_bytes(&host(), &origin, &key("one"), &noise(3 << 20)).expect("room");
+    let before = pulse::beats();
+    let (result, bytes) = copied(&origin, &stored, &|| false);
+    result.expect("a copy");
+    assert!(bytes.expect("it is there") == noise(3 << 20));
+    assert!(pulse::beats() > before);
+}
+
+#[test]
+fn damage_at_the_origin_is_not_copied_and_not_blamed_on_the_target() {
+    let origin = MemoryDestination::prepared("origin");
+    let stored = store_bytes(&host(), &origin, &key("one"), &noise(3 << 20)).expect("room");
+    let mut damaged = noise(3 << 20);
+    damaged[9] ^= 1;
+    for damage in [damaged, noise(2 << 20), Vec::new()] {
+        origin.replace(&key("one"), damage);
+        let (result, bytes) = copied(&origin, &stored, &|| false);
+        let Err(StoreError::Origin(error)) = result else { panic!("{result:?}") };
+        assert!(error.is_disproven() && error.to_string().contains("one"), "{error}");
+        assert_eq!(bytes, None);
+    }
+    origin.delete(&key("one")).expect("it is there");
+    let (result, _) = copied(&origin, &stored, &|| false);
+    assert!(matches!(result, Err(StoreError::Origin(ReadBackError::Missing { .. }))), "{result:?}");
+}
+
+#[test]
+fn copy_that_is_told_to_end_publishes_nothing() {
+    let origin = MemoryDestination::prepared("origin");
+    let stored = store_bytes(&host(), &origin, &key("one"), &noise(3 << 20)).expect("room");
+    let asked = AtomicU64::new(0);
+    let (result, bytes) = copied(&origin, &stored, &|| asked.fetch_add(1, Ordering::Relaxed) > 2);
+    assert!(matches!(result, Err(StoreError::Cancelled)), "{result:?}");
+    assert_eq!(bytes, None);
 }

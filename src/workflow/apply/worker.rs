@@ -242,7 +242,7 @@ impl Worker<'_> {
             let site = self.site(name)?;
             let history = site.newest_looked_into(set, &plan.moved).ok()?;
             let (snapshot, sealed) = newest_complete(&history)?;
-            let level = plan.destinations.get(name)?.level_provable_here();
+            let level = plan.level_provable_here(name);
             let held = verify::proven_at(sealed, level).is_some_and(|at| at >= began);
             (sealed.manifest.set_digest == digest && held).then(|| (name.clone(), (snapshot.id, level)))
         };

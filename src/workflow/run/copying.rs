@@ -3,15 +3,16 @@
 //!
 //! The source is not read again. What is copied is read back like anything else, and gets a manifest of its own.
 
-use super::members::Harvest;
+use super::members::{Harvest, chain};
 use super::placement::{Placement, placement, remember};
 use super::session::{Party, Session};
 use crate::declared::DestinationName;
-use crate::diagnostic::{Diagnostic, causes};
+use crate::diagnostic::Diagnostic;
 use crate::format::{IndexObject, Layout, Manifest, ManifestMember};
 use crate::pipeline::{self, Lane, ProvenMember, StoreError};
 use crate::sources::Member;
 use crate::workflow::history::Site;
+use crate::workflow::signal;
 
 /// Where a party's snapshot of this run comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +29,9 @@ pub(super) fn filled(session: &Session<'_>, party: &Party) -> Filled {
     declared.and_then(|it| it.copy_from.clone()).map_or(Filled::BySource, Filled::From)
 }
 
+/// The summary of a destination that another could not fill.
+pub(super) const NOT_FILLED: &str = "destination not filled";
+
 /// Copies every member of a snapshot of this run from one destination to another.
 pub(super) fn copy(
     session: &Session<'_>,
@@ -42,13 +46,11 @@ pub(super) fn copy(
         match copied {
             Ok(proven) => harvest.add(&to.name, proven),
             Err(error) => {
-                let below = causes(&error);
-                let why = if below.is_empty() { error.to_string() } else { format!("{error}: {below}") };
                 let what = format!("destination `{}`, member `{}`", to.name, member.name);
-                let diagnostic = Diagnostic::new("destination not filled", what)
-                    .why(format!("copying it from `{}`: {why}", from.name))
-                    .fix("earlier snapshots there are untouched; mend the destination and run again");
-                harvest.drop_out(&to.name, diagnostic);
+                let why = format!("copying it from `{}`: {}", from.name, chain(&error));
+                let to_mend = if matches!(error, StoreError::Origin(_)) { &from.name } else { &to.name };
+                let fix = format!("earlier snapshots there are untouched; mend `{to_mend}` and run again");
+                harvest.drop_out(&to.name, Diagnostic::new(NOT_FILLED, what).why(why).fix(fix));
                 return;
             }
         }
@@ -68,7 +70,13 @@ fn copy_member(
     let key = |object: &str| from.layout.artifact(name, &manifest.snapshot, object);
     let Placement { packing, object, key: to_key, index_object } = place;
     let lane = Lane { destination: to.name.clone(), packing, target: &*to.target, key: to_key };
-    let receipt = pipeline::copy_artifact(host, (&*from.target, &key(&stored.object)), &lane, stored)?;
+    let receipt = pipeline::copy_artifact(
+        host,
+        (&*from.target, &key(&stored.object)),
+        &lane,
+        stored,
+        &signal::told_to_end,
+    )?;
     remember(session, to, number, &noted)?;
     let sidecar = pipeline::sidecar(lane.key.file_name(), &stored.stored.sha256);
     pipeline::store_bytes(host, lane.target, &lane.key.with_suffix(Layout::SIDECAR), &sidecar)?;
@@ -77,7 +85,7 @@ fn copy_member(
         Some(index) => {
             let to_key = to.layout.artifact(name, &manifest.snapshot, &index_object);
             let source = (&*from.target, &key(&index.object));
-            pipeline::copy_object(source, (lane.target, &to_key), &index.stored)?;
+            pipeline::copy_object(source, (lane.target, &to_key), &index.stored, &signal::told_to_end)?;
             let sidecar = pipeline::sidecar(&index_object, &index.stored.sha256);
             pipeline::store_bytes(host, lane.target, &to_key.with_suffix(Layout::SIDECAR), &sidecar)?;
             Some(IndexObject { object: index_object, stored: index.stored })

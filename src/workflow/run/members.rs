@@ -73,7 +73,7 @@ impl Harvest {
     }
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let below = causes(error);
     if below.is_empty() { error.to_string() } else { format!("{error}: {below}") }
 }

@@ -9,10 +9,10 @@ use crate::observed::{JournalEvent, SnapshotState};
 use crate::pipeline::{self, ManifestDraft};
 use crate::sources::Member;
 use crate::workflow::event::Event;
-use crate::workflow::run::copying::{self, Filled};
+use crate::workflow::run::copying::{self, Filled, NOT_FILLED};
 use crate::workflow::run::members::{Harvest, NOT_STORED};
-use crate::workflow::{journal, prune};
-use std::collections::BTreeMap;
+use crate::workflow::{journal, prune, signal};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What was sealed in this run, by destination.
 type Manifests = BTreeMap<DestinationName, Manifest>;
@@ -27,42 +27,60 @@ impl Session<'_> {
             }
             self.seal_at(index, &mut harvest, &mut sealed);
         }
-        for index in 0..self.parties.len() {
-            let name = &self.parties[index].site.name;
-            if !sealed.contains_key(name) && harvest.passing.contains(name) {
-                self.second_chance(index, &mut sealed, members, &mut harvest);
+        let mut saved = BTreeSet::new();
+        for index in self.filling_order() {
+            let party = &self.parties[index];
+            let name = &party.site.name;
+            let from = match copying::filled(self, party) {
+                _ if sealed.contains_key(name) || signal::told_to_end() => None,
+                Filled::From(from) => saved.contains(&from).then_some(from),
+                Filled::BySource if harvest.passing.contains(name) => self.twin(name, &sealed),
+                Filled::BySource => None,
+            };
+            let name = name.clone();
+            if let Some(from) = from
+                && self.second_attempt(index, &from, &mut sealed, members, &mut harvest)
+            {
+                saved.insert(name);
             }
         }
     }
 
-    /// What failed for a passing reason is tried once more, from a destination where the same bytes lie by now.
-    fn second_chance(
-        &mut self,
-        index: usize,
-        sealed: &mut Manifests,
-        members: &[Member],
-        harvest: &mut Harvest,
-    ) {
-        let party = &self.parties[index];
-        let name = party.site.name.clone();
+    /// A destination where the bytes that another one lacks lie by now.
+    fn twin(&self, name: &DestinationName, sealed: &Manifests) -> Option<DestinationName> {
         let packed = |name: &DestinationName| {
             let declared = self.plan.destinations.get(name);
             (self.plan.compression(self.set, name), declared.and_then(|it| it.encryption.clone()))
         };
-        let Some(from) = sealed.keys().find(|from| packed(from) == packed(&name)).cloned() else { return };
+        sealed.keys().find(|from| packed(from) == packed(name)).cloned()
+    }
+
+    /// What failed for a passing reason, or because its origin did, is tried once more, from where the bytes lie by now.
+    /// Whether it is sealed.
+    fn second_attempt(
+        &mut self,
+        index: usize,
+        from: &DestinationName,
+        sealed: &mut Manifests,
+        members: &[Member],
+        harvest: &mut Harvest,
+    ) -> bool {
+        let party = &self.parties[index];
+        let name = party.site.name.clone();
         // What is left of the first attempt would be in the way; where it cannot be removed, that shows below.
         let copy = Copy { id: self.snapshot, stored_as: self.name.clone() };
         let _shown_below = prune::remove_objects(&party.site, &copy);
         harvest.try_again(&name);
-        self.fill(party, &from, sealed, members, harvest);
-        let before = std::mem::take(&mut self.reports.entry(name.clone()).or_default().failures);
+        self.fill(party, from, sealed, members, harvest);
+        let mut before = std::mem::take(&mut self.reports.entry(name.clone()).or_default().failures);
         self.seal_at(index, harvest, sealed);
-        let mut before = before;
-        if sealed.contains_key(&name) {
+        let saved = sealed.contains_key(&name);
+        if saved {
             // Why it failed at first is over; what was told of it before that is not.
-            before.retain(|it| it.summary != NOT_STORED);
+            before.retain(|it| it.summary != NOT_STORED && it.summary != NOT_FILLED);
         }
         self.reports.entry(name).or_default().failures.extend(before);
+        saved
     }
 
     /// The parties, those that are filled from another behind it.
@@ -83,7 +101,7 @@ impl Session<'_> {
         let origin = self.parties.iter().find(|party| party.site.name == *from);
         let Some((origin, manifest)) = origin.zip(sealed.get(from)) else {
             let what = format!("destination `{}`", party.site.name);
-            let diagnostic = Diagnostic::new("destination not filled", what)
+            let diagnostic = Diagnostic::new(NOT_FILLED, what)
                 .why(format!("`{from}`, which it is filled from, has no snapshot of this run"))
                 .fix(format!("mend `{from}`, and run `bkp run {}` again", self.name));
             return harvest.drop_out(&party.site.name, diagnostic);

@@ -28,6 +28,9 @@ const LAST_WORDS: Duration = Duration::from_mins(5);
 const RULES_MAX: usize = 500;
 /// rsync(1), EXIT VALUES: socket I/O, timeout, timeout waiting for a daemon, ssh's own.
 const PASSING: [i32; 4] = [10, 30, 35, 255];
+/// rsync(1): file I/O, protocol stream. Either side's; where nothing is said of it the other side's words were lost on their
+/// way, and are heard the next time.
+const MUTE: [i32; 2] = [11, 12];
 /// rsync(1): partial transfer; files that vanished.
 const PARTIAL: [i32; 2] = [23, 24];
 
@@ -69,7 +72,8 @@ impl Ended {
             let last = line.trim().is_empty() || line.starts_with("rsync error: ");
             !last && !late.iter().any(|it| line.contains(it))
         };
-        let line = self.stderr.lines().find(plain).or(self.stderr.lines().last());
+        let own_words = self.stderr.lines().find(plain);
+        let line = own_words.or(self.stderr.lines().last());
         let text = line.map_or_else(|| self.output.explain(), |it| it.trim().to_owned());
         let error = || io::Error::other(text.clone());
         if self.says(&["No space left on device", "Disk quota exceeded"]) {
@@ -82,7 +86,8 @@ impl Ended {
         {
             return Setback::Lasting(Fault::Refused(error()));
         }
-        if self.output.timed_out || self.output.status.is_some_and(|it| PASSING.contains(&it)) {
+        let ended_with = |of: &[i32]| self.output.status.is_some_and(|it| of.contains(&it));
+        if self.output.timed_out || ended_with(&PASSING) || (own_words.is_none() && ended_with(&MUTE)) {
             return Setback::Passing(Fault::Other { during, error: error() });
         }
         Setback::Lasting(Fault::Other { during, error: error() })
@@ -403,5 +408,31 @@ impl Store for RsyncStore {
 
     fn clock(&self) -> Result<Option<jiff::Timestamp>, Fault> {
         Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failure_without_its_words_is_tried_again_and_one_with_words_is_what_they_say() {
+        let setback = |status, stderr: &str| {
+            let output = Output {
+                status: Some(status),
+                timed_out: false,
+                stdout: Vec::new(),
+                stderr: stderr.as_bytes().to_vec(),
+            };
+            Ended { output, stderr: stderr.to_owned(), lines: Vec::new() }.setback("storing it")
+        };
+        let closed = "rsync: connection unexpectedly closed (40 bytes received so far) [sender]\n";
+        for (status, stderr) in [(11, ""), (12, ""), (12, closed)] {
+            assert!(matches!(setback(status, stderr), Setback::Passing(_)), "{status} {stderr}");
+        }
+        let full = "rsync: [receiver] write failed on \"a\": No space left on device (28)\n";
+        assert!(matches!(setback(11, full), Setback::Lasting(Fault::Full(_))));
+        let other = "rsync: [receiver] read error: Input/output error (5)\n";
+        assert!(matches!(setback(11, other), Setback::Lasting(Fault::Other { .. })));
     }
 }

@@ -21,8 +21,8 @@ pub struct Candidate {
     pub complete: bool,
     /// Its bytes were read back, and nothing that was found since speaks against them.
     pub verified: bool,
-    /// It was restored, by somebody else than this host, which cannot do so again.
-    pub restored_elsewhere: bool,
+    /// When it was last restored by somebody else than this host, which cannot do so again.
+    pub restored_elsewhere: Option<Timestamp>,
 }
 
 /// What becomes of a snapshot, and why.
@@ -44,16 +44,15 @@ pub fn candidates(snapshots: &[SnapshotFacts], provable_here: Level) -> Vec<Cand
         SnapshotState::Sealed(sealed) => {
             let records = || sealed.proofs.iter().filter(|it| it.manifest_sha256 == sealed.manifest_sha256);
             // Each level's newest record speaks; a manifest is written only after everything was read back.
-            let newest =
-                |level| records().filter(|it| it.level == level).max_by_key(|it| it.at).map(|it| &it.result);
+            let newest = |level| records().filter(|it| it.level == level).max_by_key(|it| it.at);
             let (intact, restored) = (newest(Level::Intact), newest(Level::Restored));
-            let disproven = [intact, restored].into_iter().flatten().any(|it| *it != Outcome::Proven);
+            let disproven = [intact, restored].into_iter().flatten().any(|it| it.result != Outcome::Proven);
             let wrong = matches!(sealed.objects, ObjectsState::Wrong { .. });
             Some(Candidate {
                 id: snapshot.id,
                 complete: sealed.manifest.complete,
                 verified: !disproven && !wrong,
-                restored_elsewhere: restored.is_some() && provable_here < Level::Restored,
+                restored_elsewhere: restored.map(|it| it.at).filter(|_| provable_here < Level::Restored),
             })
         }
     };
@@ -94,9 +93,11 @@ pub fn retention(
     let counted: Vec<SnapshotId> =
         sorted.iter().rev().filter(|it| it.complete && it.verified && !future(it)).map(|it| it.id).collect();
     let mut kept = kept_by_rules(policy, zone, &counted);
-    let restored = |id: &&SnapshotId| sorted.iter().any(|it| it.id == **id && it.restored_elsewhere);
-    if let Some(id) = counted.iter().find(restored) {
-        kept.entry(*id).or_insert_with(|| vec!["the last one that was restored always stays".to_owned()]);
+    // The newest proof, which need not be the newest snapshot's.
+    let restored = sorted.iter().filter(|it| counted.contains(&it.id));
+    let restored = restored.filter_map(|it| Some((it.restored_elsewhere?, it.id))).max();
+    if let Some((_, id)) = restored {
+        kept.entry(id).or_insert_with(|| vec!["the last one that was restored always stays".to_owned()]);
     }
     let verdict = |candidate: &Candidate| {
         let (keep, reasons) = if future(candidate) {
@@ -215,7 +216,7 @@ mod tests {
                 id: SnapshotId::new(time, sequence),
                 complete: true,
                 verified: true,
-                restored_elsewhere: false,
+                restored_elsewhere: None,
             }
         };
         (0..days).map(one).collect()
@@ -251,7 +252,7 @@ mod tests {
                 id: SnapshotId::new(at(time), sequence),
                 complete: true,
                 verified: true,
-                restored_elsewhere: false,
+                restored_elsewhere: None,
             });
         }
         let verdicts = retention(Some(&policy), &TimeZone::UTC, &all, at("2036-01-02T04:00:00Z"));
@@ -286,7 +287,9 @@ mod tests {
     fn last_one_that_was_restored_elsewhere_stays_beside_what_the_rules_keep() {
         let policy = RetentionPolicy { last: Some(1), ..RetentionPolicy::default() };
         let mut all = daily(5);
-        (all[0].restored_elsewhere, all[2].restored_elsewhere) = (true, true);
+        all[0].restored_elsewhere = Some(at("2026-01-20T00:00:00Z"));
+        all[2].restored_elsewhere = Some(at("2026-01-25T00:00:00Z"));
+        all[3].restored_elsewhere = Some(at("2026-01-10T00:00:00Z"));
         let verdicts = retention(Some(&policy), &TimeZone::UTC, &all, at("2026-02-01T00:00:00Z"));
         assert_eq!(kept(&verdicts), [3, 5]);
         assert_eq!(verdicts[2].reasons, ["the last one that was restored always stays"]);
@@ -327,7 +330,8 @@ mod tests {
                 ),
                 complete,
                 verified: chance > 0,
-                restored_elsewhere: chance > 5,
+                restored_elsewhere: (chance > 5)
+                    .then(|| at("2029-01-01T00:00:00Z") - SignedDuration::from_hours(hours)),
             };
             all.into_iter().enumerate().map(one).collect()
         })
@@ -349,9 +353,10 @@ mod tests {
             if let Some(last) = all.iter().filter(verified).max_by_key(|it| it.id) {
                 prop_assert!(verdicts.iter().any(|it| it.id == last.id && it.keep));
             }
-            let restored = |it: &&Candidate| verified(it) && it.restored_elsewhere;
-            if let Some(last) = all.iter().filter(restored).max_by_key(|it| it.id) {
-                prop_assert!(verdicts.iter().any(|it| it.id == last.id && it.keep));
+            let restored = all.iter().filter(verified).filter(|it| it.id.started_at() <= now + CLOCK_SLACK);
+            let restored = restored.filter_map(|it| Some((it.restored_elsewhere?, it.id))).max();
+            if let Some((_, last)) = restored {
+                prop_assert!(verdicts.iter().any(|it| it.id == last && it.keep));
             }
             prop_assert!(verdicts.iter().all(|it| !it.reasons.is_empty()));
         }

@@ -113,7 +113,7 @@ impl<'a> Series<'a> {
                 break;
             }
             let id = SnapshotId::new(next, newest.sequence() + 1);
-            self.kept.push(Candidate { id, complete: true, verified: true, restored_elsewhere: false });
+            self.kept.push(Candidate { id, complete: true, verified: true, restored_elsewhere: None });
             self.sizes.insert(id, self.line.at(next));
         }
         let verdicts = retention(self.policy.as_deref(), &self.zone, &self.kept, until);

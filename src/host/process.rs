@@ -64,7 +64,13 @@ fn has_ended(host: &dyn Host, pid: u32) -> bool {
     if !cfg!(target_os = "linux") {
         return command_line(host, pid).is_none();
     }
-    let Ok(stat) = read_text(host, &PathBuf::from(format!("/proc/{pid}/stat"))) else { return true };
+    let stat = match host.read(&PathBuf::from(format!("/proc/{pid}/stat"))) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(error) => {
+            let gone = Some(rustix::io::Errno::SRCH.raw_os_error());
+            return error.kind() == std::io::ErrorKind::NotFound || error.raw_os_error() == gone;
+        }
+    };
     // The program's name, in brackets, may hold anything.
     let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
     let (state, threads) = (fields.clone().next(), fields.clone().nth(17));

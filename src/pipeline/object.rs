@@ -92,9 +92,9 @@ pub fn copy_object(
     })
 }
 
-/// Removes what was stored and did not come back as it was, as far as the destination lets us.
+/// Removes what was stored and did not come back as it was, or was not waited for, as far as the destination lets us.
 fn remove_unproven(target: &dyn Destination, key: &Key, error: &StoreError) {
-    if matches!(error, StoreError::ReadBack(_)) {
+    if matches!(error, StoreError::ReadBack(_) | StoreError::Cancelled) {
         let _best_effort = target.delete(key);
     }
 }

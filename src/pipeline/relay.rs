@@ -24,18 +24,27 @@ struct Relay<'a> {
 impl Relay<'_> {
     fn stopped(&mut self, error: StoreError) -> io::Error {
         self.end = Some(Err(error));
-        io::Error::new(io::ErrorKind::BrokenPipe, "the origin did not come to its end")
+        broken()
     }
+}
+
+fn broken() -> io::Error {
+    io::Error::new(io::ErrorKind::BrokenPipe, "the origin did not come to its end")
 }
 
 impl Read for Relay<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if matches!(self.end, Some(Err(_))) {
+            return Err(broken());
+        }
         if (self.cancelled)() {
             return Err(self.stopped(StoreError::Cancelled));
         }
         let length = match self.body.read(buffer) {
             Ok(length) => length,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
+            // What carries the bytes is ended with the run.
+            Err(_) if (self.cancelled)() => return Err(self.stopped(StoreError::Cancelled)),
             Err(error) => {
                 return Err(self.stopped(StoreError::Origin(ReadBackError::reading(self.key, error))));
             }

@@ -246,9 +246,9 @@ impl Site {
             }
             let mut seen = self.seen(copy, Depth::Objects)?;
             looked_back += usize::from(found);
-            if !found && is_complete(&seen) {
+            if !found {
                 self.reveal(&mut seen)?;
-                found = true;
+                found = is_complete(&seen);
             }
             if let SnapshotState::Sealed(sealed) = &seen.state {
                 drilled |= sealed.proofs.iter().any(|proof| proof.level == Level::Restored);
@@ -259,7 +259,7 @@ impl Site {
         Ok(facts)
     }
 
-    /// All of a set's snapshots, each looked into; the details of the newest complete one alone are opened.
+    /// All of a set's snapshots, each looked into; details are opened from the newest complete one on.
     pub fn all_looked_into(
         &self,
         set: &SetName,
@@ -269,8 +269,11 @@ impl Site {
         let copies = self.copies(set, moved)?;
         let seen: Result<Vec<_>, _> = copies.iter().map(|copy| self.seen(copy, depth)).collect();
         let mut seen = seen?;
-        if let Some(newest) = seen.iter_mut().rev().find(|it| is_complete(it)) {
-            self.reveal(newest)?;
+        for facts in seen.iter_mut().rev() {
+            self.reveal(facts)?;
+            if is_complete(facts) {
+                break;
+            }
         }
         Ok(seen)
     }

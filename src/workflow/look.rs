@@ -72,15 +72,10 @@ pub fn choose(
         if wanted.is_some_and(|id| id != copy.id) {
             continue;
         }
-        let seen = site.look(&copy, Depth::Manifest).map_err(unreadable)?;
+        // With its proofs: who takes it must know what was found wrong with it.
+        let seen = site.look(&copy, Depth::Objects).map_err(unreadable)?;
         match seen.state {
             SnapshotState::Sealed(sealed) if wanted.is_some() || sealed.manifest.complete => {
-                // With its proofs: who takes it must know what was found wrong with it.
-                let looked_into = site.look(&copy, Depth::Objects).map_err(unreadable)?;
-                let sealed = match looked_into.state {
-                    SnapshotState::Sealed(with_proofs) => with_proofs,
-                    SnapshotState::Damaged(_) | SnapshotState::Unsealed | SnapshotState::NotRead => sealed,
-                };
                 return Ok(Chosen { copy, sealed: *sealed, passed_over });
             }
             SnapshotState::Damaged(diagnostic) if wanted.is_some() => return Err(diagnostic.into()),

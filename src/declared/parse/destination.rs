@@ -227,8 +227,11 @@ impl Decoder<'_> {
                 let name = remote.setting("remote").trim_start_matches(':').split(':').next();
                 if name.is_some_and(|it| it.contains(',')) {
                     let place = fields.get("remote").map_or(fields.place, |it| it.place);
+                    self.problems.hide(place);
                     let what = "options stand in `remote`, where everybody may read them";
-                    self.note(Fault::BadValue, what, place, "put them into the file of `config`");
+                    let fix =
+                        "put them into the file of `config`; a secret among them was exposed: change it";
+                    self.note(Fault::LiteralSecret, what, place, fix);
                 }
             }
             Protocol::Sftp

@@ -54,7 +54,10 @@ impl ServiceStore {
     }
 
     pub(super) fn stat(&self, path: &str) -> Result<Option<u64>, Fault> {
-        match wait(self.operator.stat(path)) {
+        let answer = wait(self.operator.stat(path));
+        // An object may have as many parts as take an hour to ask for.
+        pulse::beat();
+        match answer {
             Ok(metadata) if metadata.is_file() => Ok(Some(metadata.content_length())),
             Ok(_) => Ok(None),
             Err(error) => match fault("asking for its size")(self.with_words(path, error)) {
@@ -308,7 +311,10 @@ impl Store for ServiceStore {
     }
 
     fn delete(&self, path: &str) -> Result<(), Fault> {
-        let removed = |path: &str| wait(self.operator.delete(path)).map_err(fault("removing it"));
+        let removed = |path: &str| {
+            pulse::beat();
+            wait(self.operator.delete(path)).map_err(fault("removing it"))
+        };
         if self.stat(path)?.is_some() {
             return removed(path);
         }

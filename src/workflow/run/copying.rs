@@ -49,6 +49,9 @@ pub(super) fn copy(
                 let what = format!("destination `{}`, member `{}`", to.name, member.name);
                 let why = format!("copying it from `{}`: {}", from.name, chain(&error));
                 let to_mend = if matches!(error, StoreError::Origin(_)) { &from.name } else { &to.name };
+                if matches!(&error, StoreError::Origin(error) if error.is_disproven()) {
+                    harvest.damaged.insert(from.name.clone());
+                }
                 let fix = format!("earlier snapshots there are untouched; mend `{to_mend}` and run again");
                 harvest.drop_out(&to.name, Diagnostic::new(NOT_FILLED, what).why(why).fix(fix));
                 return;

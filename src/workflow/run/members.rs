@@ -22,6 +22,8 @@ pub struct Harvest {
     proven: BTreeMap<DestinationName, Result<Vec<ProvenMember>, Box<Diagnostic>>>,
     /// Destinations that failed for a reason that may be over already.
     pub passing: BTreeSet<DestinationName>,
+    /// Destinations that did not give back what they had stored a moment ago.
+    pub damaged: BTreeSet<DestinationName>,
     /// Bytes read from the source.
     pub read_bytes: u64,
 }
@@ -41,6 +43,7 @@ impl Harvest {
         Self {
             proven: destinations.map(|name| (name, Ok(Vec::new()))).collect(),
             passing: BTreeSet::new(),
+            damaged: BTreeSet::new(),
             read_bytes: 0,
         }
     }

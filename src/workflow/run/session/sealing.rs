@@ -11,7 +11,7 @@ use crate::sources::Member;
 use crate::workflow::event::Event;
 use crate::workflow::run::copying::{self, Filled, NOT_FILLED};
 use crate::workflow::run::members::{Harvest, NOT_STORED};
-use crate::workflow::{journal, prune, signal};
+use crate::workflow::{journal, prune, signal, verify};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What was sealed in this run, by destination.
@@ -42,6 +42,17 @@ impl Session<'_> {
                 && self.second_attempt(index, &from, &mut sealed, members, &mut harvest)
             {
                 saved.insert(name);
+            }
+        }
+        self.look_again(&harvest.damaged);
+    }
+
+    /// What a copy found damaged at its origin is proven to be, and written down there: it must push out nothing.
+    fn look_again(&mut self, damaged: &BTreeSet<DestinationName>) {
+        for party in self.parties.iter().filter(|it| damaged.contains(&it.site.name)) {
+            let copy = Copy { id: self.snapshot, stored_as: self.name.clone() };
+            if let Err(diagnostic) = verify::one(self.host, self.places, &party.site, self.name, &copy) {
+                self.reports.entry(party.site.name.clone()).or_default().failures.push(*diagnostic);
             }
         }
     }

@@ -296,7 +296,7 @@ fn slow_and_dead_destinations_do_not_keep_the_others_from_their_snapshot() {
     // What was cut while the bytes passed is filled once more from where they lie by now.
     proxy.mend();
     proxy.rule(servers::Rule::Answer {
-        line: "shop.db.zst".to_owned(),
+        line: "PUT ".to_owned(),
         times: 1,
         with: "HTTP/1.1 500 Oops\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_owned(),
     });

@@ -37,7 +37,7 @@ fn hooks_run_inside_the_job_and_their_secret_reaches_nobody_else() {
     machine.audit().names("hook-writable", "files");
 }
 
-/// A set whose hook does what `/srv/way` says, and nothing where there is no such file.
+/// Two sets whose hook does what `/srv/way` says, and nothing where there is no such file; `files` has a limit of time.
 fn with_ways(purpose: &str) -> Machine {
     let machine = Machine::boot(purpose).with_data();
     machine.write("/usr/local/bin/way", "#!/bin/sh\ntest ! -e /srv/way || . /srv/way\n");
@@ -45,8 +45,8 @@ fn with_ways(purpose: &str) -> Machine {
     machine.write_plan(&plan(
         "home",
         "daily 03:00",
-        "  files: { type: files, paths: [/srv/app/files], before: [[way]], time_limit: 5s }\n  \
-         other: { type: files, paths: [/srv/app/files] }\n",
+        "  files: { type: files, paths: [/srv/app/files], before: [[way]], time_limit: 10s }\n  \
+         other: { type: files, paths: [/srv/app/files], before: [[way]] }\n",
     ));
     machine.converge();
     machine.audit().is_clean();
@@ -68,23 +68,23 @@ fn run_failed(machine: &Machine, set: &str, evidence: &str) {
 #[test]
 fn job_that_does_not_end_by_itself_is_a_run_that_failed() {
     let machine = with_ways("limits");
-    let mended = || {
-        machine.sh("rm -f /srv/way; systemctl start bkp-files.service");
+    let mended = |set: &str| {
+        machine.sh(&format!("rm -f /srv/way; systemctl start bkp-{set}.service"));
         machine.audit().is_clean();
     };
     // Ended at its limit.
     machine.sh("echo 'sleep 300' >/srv/way; ! systemctl start bkp-files.service");
     run_failed(&machine, "files", "");
-    mended();
-    // Killed without a word of its own: the unit beside it notes it.
-    machine.sh("echo 'touch /srv/there; sleep 300' >/srv/way; systemctl start --no-block bkp-files.service");
+    mended("files");
+    // Killed without a word of its own, by no limit: the unit beside it notes it.
+    machine.sh("echo 'touch /srv/there; sleep 300' >/srv/way; systemctl start --no-block bkp-other.service");
     until(WAIT, "the hook runs", || {
         machine.sh("ls /srv/there 2>/dev/null || true").contains("there").then_some(())
     });
-    machine.sh("systemctl kill -s KILL bkp-files.service");
-    run_failed(&machine, "files", "the scheduler saw the job fail");
-    mended();
-    assert_eq!(machine.sh("find /mnt/backup/home/*/files -name '.*' -type f"), "");
+    machine.sh("systemctl kill -s KILL bkp-other.service");
+    run_failed(&machine, "other", "the scheduler saw the job fail");
+    mended("other");
+    assert_eq!(machine.sh("find /mnt/backup/home/*/{files,other} -name '.*' -type f"), "");
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn run_that_finds_the_lock_held_is_skipped_and_says_nothing_of_the_other() {
     let machine = with_ways("locked");
     machine.sh("echo 'touch /srv/there; while test -e /srv/way; do sleep 0.1; done' >/srv/way");
     machine.sh(&format!(
-        "sed -i 's/time_limit: 5s/time_limit: 5m/' {PLAN}; rm -f /srv/way.off; mv /srv/way /srv/way.off"
+        "sed -i 's/time_limit: 10s/time_limit: 5m/' {PLAN}; rm -f /srv/way.off; mv /srv/way /srv/way.off"
     ));
     machine.converge();
     machine.sh(&format!("mv /srv/way.off /srv/way; systemd-run --quiet --unit=by-hand {PROGRAM} run files"));

@@ -15,7 +15,7 @@ use crate::schedulers::Places;
 use crate::workflow::event::Event;
 use crate::workflow::restore::Bare;
 use crate::workflow::verify::DISPROVEN;
-use crate::workflow::{Copy, Depth, Site, look, places, remembers};
+use crate::workflow::{Copy, History, Site, look, places, remembers};
 use clap::Args;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -222,10 +222,15 @@ impl Round<'_> {
         };
         let copy = |seen: SnapshotFacts| Copy { id: seen.id, stored_as: seen.stored_as };
         if self.which.all || self.which.share.is_some() {
-            let seen = site.all_looked_into(set, self.moved, Depth::Manifest);
+            let seen = History::begin(site, set, self.moved);
             let seen = seen.map_err(|error| Diagnostic::from_error("destination not readable", &error))?;
             let mine = |seen: &SnapshotFacts| self.which.share.is_none_or(|share| share.has(&seen.id));
-            return Ok(seen.into_iter().filter(|seen| mine(seen) && !no_snapshot(seen)).map(copy).collect());
+            return Ok(seen
+                .into_snapshots()
+                .into_iter()
+                .filter(|seen| mine(seen) && !no_snapshot(seen))
+                .map(copy)
+                .collect());
         }
         let chosen = look::choose(site, set, self.moved, self.which.snapshot);
         let chosen = chosen.map_err(|error| error.diagnostic())?;

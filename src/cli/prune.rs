@@ -55,8 +55,15 @@ pub fn prune(context: &Context<'_>, args: &PruneArgs) -> Result<ExitCode, Failur
         };
         for site in look::sites(context.host, loaded, set, None, access)? {
             context.print(&format!("{set} at {}\n", site.name));
-            let verdicts =
-                workflow::one(context.host, &loaded.plan, &loaded.places, (set, declaration), &site, mode)?;
+            let history = look::history(&site, loaded, set)?;
+            let verdicts = workflow::one(
+                context.host,
+                &loaded.plan,
+                &loaded.places,
+                (set, declaration),
+                (&site, &history),
+                mode,
+            )?;
             for pruned in verdicts {
                 let word = match (pruned.verdict.keep, pruned.removed, mode) {
                     (true, _, _) => "keep  ",

@@ -179,7 +179,10 @@ fn warn_of_newer(context: &Context<'_>, site: &Site, chosen: &look::Chosen) {
     for seen in &chosen.passed_over {
         let why = match &seen.state {
             SnapshotState::Damaged(diagnostic) => diagnostic.sentence(),
-            SnapshotState::Unsealed | SnapshotState::Sealed(_) | SnapshotState::NotRead => {
+            SnapshotState::Unsealed
+            | SnapshotState::Sealed(_)
+            | SnapshotState::NotRead
+            | SnapshotState::NeverRestored => {
                 "it has no manifest: a run is making it, or was killed, or the manifest is gone".to_owned()
             }
         };

@@ -96,7 +96,7 @@ fn row(set: &SetName, destination: &DestinationName, snapshot: &SnapshotFacts) -
         }
         SnapshotState::Unsealed => vec!["no manifest".to_owned()],
         SnapshotState::Damaged(_) => vec!["manifest damaged".to_owned()],
-        SnapshotState::NotRead => vec!["not read".to_owned()],
+        SnapshotState::NotRead | SnapshotState::NeverRestored => vec!["not read".to_owned()],
     };
     row.extend(rest);
     row.resize(8, String::new());

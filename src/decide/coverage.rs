@@ -251,8 +251,7 @@ fn stored(
     snapshots: &[SnapshotFacts],
     newest: Option<(&SnapshotFacts, &SealedFacts)>,
 ) -> LevelState {
-    let not_read = |it: &&SnapshotFacts| it.state == SnapshotState::NotRead;
-    let unread = snapshots.iter().rev().find(not_read).map(|it| it.id);
+    let unread = snapshots.iter().rev().find(|it| is_unread(it)).map(|it| it.id);
     let Some((snapshot, sealed)) = newest else {
         return match (snapshots.len(), unread) {
             (0, _) => LevelState::unproven("no snapshot"),
@@ -345,6 +344,10 @@ fn evidence(level: Level, snapshot: &SnapshotFacts, sealed: &SealedFacts) -> Vec
     all
 }
 
+fn is_unread(snapshot: &SnapshotFacts) -> bool {
+    matches!(snapshot.state, SnapshotState::NotRead | SnapshotState::NeverRestored)
+}
+
 fn proof_level(world: &World<'_>, level: Level, age_max: Span, snapshots: &[SnapshotFacts]) -> LevelState {
     let all: Vec<Evidence> = snapshots
         .iter()
@@ -355,9 +358,11 @@ fn proof_level(world: &World<'_>, level: Level, age_max: Span, snapshots: &[Snap
     let trusted = all.iter().filter(|it| it.at <= world.now + CLOCK_SLACK);
     let Some(newest) = trusted.max_by_key(|it| (it.at, it.disproven.is_some())) else {
         let verb = if level == Level::Restored { "restored" } else { "read back" };
+        // A listing tells that there is no proof of a restore.
+        let tells = |it: &SnapshotFacts| level == Level::Restored && it.state == SnapshotState::NeverRestored;
         return if !all.is_empty() {
             LevelState::unknown("the only proofs are dated in the future")
-        } else if let Some(unread) = snapshots.iter().find(|it| it.state == SnapshotState::NotRead) {
+        } else if let Some(unread) = snapshots.iter().find(|it| is_unread(it) && !tells(it)) {
             LevelState::unknown(format!("the manifest of {} was not read", unread.id))
         } else if snapshots.is_empty() {
             LevelState::unproven("no snapshot")

@@ -40,7 +40,10 @@ pub struct Verdict {
 /// Snapshots without a manifest that was read are left out, so they are neither counted nor removed.
 pub fn candidates(snapshots: &[SnapshotFacts], provable_here: Level) -> Vec<Candidate> {
     let candidate = |snapshot: &SnapshotFacts| match &snapshot.state {
-        SnapshotState::NotRead | SnapshotState::Unsealed | SnapshotState::Damaged(_) => None,
+        SnapshotState::NotRead
+        | SnapshotState::NeverRestored
+        | SnapshotState::Unsealed
+        | SnapshotState::Damaged(_) => None,
         SnapshotState::Sealed(sealed) => {
             let records = || sealed.proofs.iter().filter(|it| it.manifest_sha256 == sealed.manifest_sha256);
             // Each level's newest record speaks; a manifest is written only after everything was read back.

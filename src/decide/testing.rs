@@ -128,7 +128,10 @@ impl Scene {
     pub(crate) fn add_snapshot(&mut self, started_at: Timestamp) -> SnapshotId {
         let previous = self.snapshots().last().and_then(|it| match &it.state {
             SnapshotState::Sealed(sealed) => Some(sealed.manifest_sha256),
-            SnapshotState::NotRead | SnapshotState::Unsealed | SnapshotState::Damaged(_) => None,
+            SnapshotState::NotRead
+            | SnapshotState::NeverRestored
+            | SnapshotState::Unsealed
+            | SnapshotState::Damaged(_) => None,
         });
         let sequence = self.snapshots().last().map_or(1, |it| it.id.sequence() + 1);
         let id = SnapshotId::new(started_at, sequence);

@@ -139,7 +139,10 @@ impl<'a> World<'a> {
 pub(super) fn sealed(snapshot: &SnapshotFacts) -> Option<&SealedFacts> {
     match &snapshot.state {
         SnapshotState::Sealed(sealed) => Some(sealed),
-        SnapshotState::NotRead | SnapshotState::Unsealed | SnapshotState::Damaged(_) => None,
+        SnapshotState::NotRead
+        | SnapshotState::NeverRestored
+        | SnapshotState::Unsealed
+        | SnapshotState::Damaged(_) => None,
     }
 }
 

@@ -37,6 +37,8 @@ struct World {
     /// Folders with the leftovers of killed uploads.
     leftovers: BTreeSet<String>,
     order: Vec<Key>,
+    /// What was asked, such as `get host/set/manifest.json`.
+    questions: Vec<String>,
     faults: Faults,
 }
 
@@ -74,6 +76,16 @@ impl MemoryDestination {
     /// The bytes under a key.
     pub(crate) fn bytes(&self, key: &Key) -> Option<Vec<u8>> {
         self.world().objects.get(key).cloned()
+    }
+
+    /// What was asked since the last [`Self::forget_questions`].
+    pub(crate) fn questions(&self) -> Vec<String> {
+        self.world().questions.clone()
+    }
+
+    /// Begins to note anew what is asked.
+    pub(crate) fn forget_questions(&self) {
+        self.world().questions.clear();
     }
 
     /// Changes an object behind everybody's back.
@@ -178,7 +190,8 @@ impl Destination for MemoryDestination {
 
     fn get(&self, key: &Key) -> Result<Box<dyn Read + Send>, DestinationError> {
         check(key)?;
-        let world = self.ready()?;
+        let mut world = self.ready()?;
+        world.questions.push(format!("get {key}"));
         if world.faults.unreachable {
             let error = io::ErrorKind::HostUnreachable.into();
             return Err(DestinationError::Io { object: key.to_string(), during: "opening it", error });
@@ -194,13 +207,15 @@ impl Destination for MemoryDestination {
     }
 
     fn list(&self, prefix: &Prefix) -> Result<Vec<Object>, DestinationError> {
-        let world = self.ready()?;
+        let mut world = self.ready()?;
+        world.questions.push(format!("list {}", prefix.as_str()));
         let below = world.objects.iter().filter(|(key, _)| key.as_str().starts_with(prefix.as_str()));
         Ok(below.map(|(key, bytes)| Object { key: key.clone(), size_bytes: bytes.len() as u64 }).collect())
     }
 
     fn folders(&self, prefix: &Prefix) -> Result<Vec<String>, DestinationError> {
-        let world = self.ready()?;
+        let mut world = self.ready()?;
+        world.questions.push(format!("folders {}", prefix.as_str()));
         let texts = world.objects.keys().map(Key::as_str).chain(world.leftovers.iter().map(String::as_str));
         let below = texts.filter_map(|text| text.strip_prefix(prefix.as_str())?.split_once('/'));
         let names: BTreeSet<String> = below.map(|(name, _)| name.to_owned()).collect();

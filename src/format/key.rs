@@ -157,7 +157,12 @@ impl Layout {
     /// A new proof, named by its time in milliseconds and its level.
     pub fn proof(&self, set: &SetName, snapshot: &SnapshotId, at: jiff::Timestamp, level: Level) -> Key {
         let time = at.strftime("%Y%m%dT%H%M%S%.3fZ");
-        Key(format!("{}{time}-{}.json", self.proofs(set, snapshot).as_str(), level.word()))
+        Key(format!("{}{time}{}", self.proofs(set, snapshot).as_str(), Self::proof_ending(level)))
+    }
+
+    /// How the names of proofs of a level end.
+    pub fn proof_ending(level: Level) -> String {
+        format!("-{}.json", level.word())
     }
 
     /// The copy of an applied plan; `ending` says that it is encrypted.

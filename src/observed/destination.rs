@@ -45,6 +45,8 @@ pub struct SnapshotFacts {
 pub enum SnapshotState {
     /// Only its name was read.
     NotRead,
+    /// Only what lies in its folder was listed, and there is no proof of a restore.
+    NeverRestored,
     /// No manifest: a run that was killed, or a manifest that somebody removed.
     Unsealed,
     /// A manifest that can be read.

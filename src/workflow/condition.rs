@@ -1,5 +1,7 @@
 //! What keeps a scheduled run from beginning now. A run by hand asks nobody.
 
+use super::history::{newest_complete, newest_looked_into};
+use super::site::Depth;
 use super::{LoadedPlan, journal, lock, request};
 use crate::decide::CLOCK_SLACK;
 use crate::declared::{DestinationName, SetName};
@@ -105,12 +107,12 @@ pub fn due(
     let since = |id: &SnapshotId| credible.contains(&id.started_at());
     let mut newest = None;
     for site in super::look::sites(host, loaded, name, None, crate::destinations::Access::Look)? {
-        let found = match site.newest_looked_into(name, &plan.moved) {
+        let found = match newest_looked_into(&site, name, &plan.moved, Depth::Manifest) {
             Ok(history) if by_scheduler => {
                 let sealed = |it: &&SnapshotFacts| matches!(it.state, SnapshotState::Sealed(_));
                 history.iter().filter(sealed).map(|it| it.id).max().filter(since)
             }
-            Ok(history) => super::history::newest_complete(&history).map(|(it, _)| it.id).filter(since),
+            Ok(history) => newest_complete(&history).map(|(it, _)| it.id).filter(since),
             Err(_) if by_scheduler => {
                 sealed_at(host, loaded, name, &site.name)?.into_iter().max().filter(since)
             }

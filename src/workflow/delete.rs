@@ -1,6 +1,7 @@
 //! One snapshot removed because a person asked for it; never the last verified one.
 
-use super::history::{Copy, Depth, Site};
+use super::history::all_looked_into;
+use super::site::{Copy, Site};
 use super::{LoadedPlan, WorkflowError, lock, prune};
 use crate::decide;
 use crate::declared::SetName;
@@ -25,8 +26,7 @@ fn removable<'a>(
 ) -> Result<Vec<(&'a Site, Copy)>, WorkflowError> {
     let mut found = Vec::new();
     for site in sites {
-        let history = site
-            .all_looked_into(set, &loaded.plan.moved, Depth::Objects)
+        let history = all_looked_into(site, set, &loaded.plan.moved)
             .map_err(|error| Diagnostic::from_error("destination not readable", &error))?;
         let Some(wanted) = history.iter().find(|snapshot| snapshot.id == id) else { continue };
         let others = history.iter().any(|snapshot| snapshot.id != id && is_verified(snapshot));

@@ -1,8 +1,8 @@
 //! Data brought back into a scratch place and compared: the level `restored`.
 
-use super::history::{Copy, Site};
 use super::lock;
 use super::scratch::Scratch;
+use super::site::{Copy, Depth, Site};
 use super::verify::{self, Shown, Unproven, chain, conclude, sealed_of, unproven};
 use crate::declared::{SetName, SourceDeclaration};
 use crate::diagnostic::Diagnostic;
@@ -44,7 +44,7 @@ fn attempt(
     let could_not_tell = |why: String| (None, Unproven::CouldNotTell(why));
     let _lock = lock::snapshot_shared(host, &places.state, set, &copy.id)
         .map_err(|error| could_not_tell(error.diagnostic().sentence()))?;
-    let sealed = sealed_of(site, copy)?;
+    let sealed = sealed_of(site.look(copy, Depth::Manifest))?;
     let restorer =
         sources::restorer(&sealed.manifest.source).map_err(|error| could_not_tell(chain(&error)))?;
     let scratch = Scratch::new(host, &places.state, set, declaration)

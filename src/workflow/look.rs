@@ -1,8 +1,9 @@
 //! Snapshots listed, their contents shown, two of them compared.
 
 use super::drill::open_index;
-use super::history::{Copy, Depth, Site, node_of};
+use super::history::all_looked_into;
 use super::restore::demand_opened;
+use super::site::{Copy, Depth, Site, node_of};
 use super::{LoadedPlan, WorkflowError};
 use crate::declared::{DestinationName, SetName};
 use crate::destinations::Access;
@@ -44,7 +45,7 @@ pub fn sites(
 
 /// A set's snapshots at one destination.
 pub fn history(site: &Site, loaded: &LoadedPlan, set: &SetName) -> Result<Vec<SnapshotFacts>, WorkflowError> {
-    site.all_looked_into(set, &loaded.plan.moved, Depth::Objects)
+    all_looked_into(site, set, &loaded.plan.moved)
         .map_err(|error| Diagnostic::from_error("destination not readable", &error).into())
 }
 
@@ -80,7 +81,7 @@ pub fn choose(
             }
             SnapshotState::Damaged(diagnostic) if wanted.is_some() => return Err(diagnostic.into()),
             // An incomplete one is no fault of the store's, and audit says it.
-            SnapshotState::Sealed(_) | SnapshotState::NotRead => {}
+            SnapshotState::Sealed(_) | SnapshotState::NotRead | SnapshotState::NeverRestored => {}
             state @ (SnapshotState::Damaged(_) | SnapshotState::Unsealed) => {
                 passed_over.push(SnapshotFacts { id: copy.id, stored_as: copy.stored_as, state });
             }

@@ -30,15 +30,17 @@ pub mod saved;
 mod scratch;
 mod secrets;
 pub mod signal;
+mod site;
 pub mod survey;
 pub mod uninstall;
 pub mod verify;
 mod watchdog;
 
 pub use error::WorkflowError;
-pub use history::{Copy, Depth, Site};
+pub use history::History;
 pub use installed::{InstalledSets, LoadedPlan, install_text, plan_of_text};
 pub use jobs::{JobMaker, wanted_jobs};
 pub use journal::remembers;
 pub use lock::set as lock_set;
 pub use places::{places, scheduler_kind, scope_of};
+pub use site::{Copy, Depth, Site};

@@ -1,7 +1,7 @@
 //! Retention carried out, and leftovers cleared. What is removed is chosen by `decide::retention` alone.
 
-use super::history::{Copy, Depth, Site, small};
 use super::run::folder_of;
+use super::site::{Copy, Site, small};
 use super::verify::chain;
 use super::{WorkflowError, journal, lock};
 use crate::decide::{Verdict, candidates, retention};
@@ -31,21 +31,18 @@ pub struct Pruned {
     pub removed: bool,
 }
 
-/// Applies retention to one set at one destination. The caller holds the set's lock when `mode` is `Remove`.
+/// Applies retention to one set at one destination, of which everything was looked into. The caller holds the set's lock when `mode` is `Remove`.
 pub fn one(
     host: &dyn Host,
     plan: &Plan,
     places: &Places,
     (name, set): (&SetName, &SetDeclaration),
-    site: &Site,
+    (site, history): (&Site, &[SnapshotFacts]),
     mode: Mode,
 ) -> Result<Vec<Pruned>, WorkflowError> {
-    let trouble =
-        |error: &DestinationError| WorkflowError::from(Diagnostic::from_error("retention stopped", error));
-    let history = site.all_looked_into(name, &plan.moved, Depth::Objects).map_err(|error| trouble(&error))?;
     let zone = plan.timezone(set).zone();
     let policy = plan.retention(set, &site.name);
-    let candidates = candidates(&history, plan.level_provable_here(&site.name));
+    let candidates = candidates(history, plan.level_provable_here(&site.name));
     let verdicts = retention(policy, &zone, &candidates, host.now());
     let mut pruned = Vec::new();
     for verdict in verdicts {
@@ -212,8 +209,9 @@ mod tests {
     use crate::destinations::memory::{Faults, MemoryDestination};
     use crate::format::{Digest, Trigger};
     use crate::host::FakeHost;
-    use crate::workflow::history::sidecars;
+    use crate::workflow::history::all_looked_into;
     use crate::workflow::keyring::Keyring;
+    use crate::workflow::site::sidecars;
 
     /// A place with one sealed snapshot and one that a killed run left, at which nothing can be deleted.
     struct Bed {
@@ -244,9 +242,16 @@ mod tests {
         }
         place.replace(&layout.artifact(&set(), &leftover, "orders.db.zst"), vec![0; 9]);
         let (name, keys) = (local(), Keyring::Open);
-        let site =
-            Site { name, target: Box::new(place.clone()), layout, keys, encrypted: false, template: None };
-        let history = site.all_looked_into(&set(), &scene.plan.moved, Depth::Manifest).expect("history");
+        let site = Site {
+            name,
+            target: Box::new(place.clone()),
+            layout,
+            keys,
+            encrypted: false,
+            template: None,
+            opened_at: scene.now,
+        };
+        let history = all_looked_into(&site, &set(), &scene.plan.moved).expect("history");
         assert!(history.iter().any(|it| it.id == sealed));
         let event = JournalEvent::Started { snapshot: leftover, trigger: Trigger::Schedule };
         let entries = vec![JournalEntry { format: JournalEntry::FORMAT, at: scene.now, set: set(), event }];
@@ -284,7 +289,7 @@ mod tests {
             };
             let name = set();
             let of_set = (&name, &self.scene.plan.sets[&set()]);
-            one(&host, &self.scene.plan, &places, of_set, &self.site, Mode::Remove)
+            one(&host, &self.scene.plan, &places, of_set, (&self.site, &self.history), Mode::Remove)
         }
     }
 

@@ -1,8 +1,8 @@
 //! Data given back, never over anything that is there.
 
 use super::drill::open_member;
-use super::history::{Site, small};
 use super::look::{Chosen, member};
+use super::site::{Site, small};
 use super::verify::{DISPROVEN, chain};
 use super::{WorkflowError, lock};
 use crate::declared::{self, Encryption, NodeName, Plan, SetName};

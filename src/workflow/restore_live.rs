@@ -1,9 +1,9 @@
 //! Data given back onto the declared server: under a new name, or over what is there when that is named in full.
 
 use super::drill::open_member;
-use super::history::Site;
 use super::look::{Chosen, member};
 use super::scratch::Scratch;
+use super::site::Site;
 use super::verify::{DISPROVEN, chain};
 use super::{WorkflowError, lock};
 use crate::declared::{SetDeclaration, SetName};

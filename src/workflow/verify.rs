@@ -1,9 +1,10 @@
 //! Stored bytes read back and compared: the level `intact`.
 
-use super::history::{Copy, Depth, Site, newest_complete, sidecars, small};
+use super::history::newest_complete;
+use super::site::{Copy, Depth, Site, sidecars, small};
 use super::{journal, lock};
 use crate::decide::{candidates, retention};
-use crate::declared::{Plan, SetDeclaration, SetName, Span};
+use crate::declared::{DestinationName, Plan, SetDeclaration, SetName, Span};
 use crate::destinations::DestinationError;
 use crate::diagnostic::{Diagnostic, causes};
 use crate::format::{Counts, Level, Outcome, ProofRecord, Trigger};
@@ -68,22 +69,20 @@ impl Due {
     /// Decides for a destination at which a snapshot was just sealed: a drill where the last one would be too old
     /// before the next run, and the share of the kept snapshots whose turn it is to be read again.
     pub fn of(
-        host: &dyn Host,
+        now: Timestamp,
         plan: &Plan,
-        (name, set): (&SetName, &SetDeclaration),
-        site: &Site,
+        set: &SetDeclaration,
+        (destination, history): (&DestinationName, &[SnapshotFacts]),
         trigger: Trigger,
-    ) -> Result<Self, DestinationError> {
-        let prove = plan.prove(set, &site.name);
-        let history = site.all_looked_into(name, &plan.moved, Depth::Objects)?;
-        let now = host.now();
+    ) -> Self {
+        let prove = plan.prove(set, destination);
         let calendar = plan.calendar(set);
         let next = calendar.next_after(now).unwrap_or(now);
         let next = next.saturating_add(plan.grace(set).signed()).unwrap_or(next);
         // A proof goes with its snapshot: what retention is about to take, or was disproven, counts no more.
         let zone = plan.timezone(set).zone();
-        let mut standing = candidates(&history, plan.level_provable_here(&site.name));
-        let verdicts = retention(plan.retention(set, &site.name), &zone, &standing, now);
+        let mut standing = candidates(history, plan.level_provable_here(destination));
+        let verdicts = retention(plan.retention(set, destination), &zone, &standing, now);
         standing
             .retain(|it| it.verified && verdicts.iter().any(|verdict| verdict.id == it.id && verdict.keep));
         let restored = history
@@ -95,14 +94,17 @@ impl Due {
         let expires =
             |at: Timestamp| at.saturating_add(prove.restored_age_max().signed()).unwrap_or(at) <= next;
         let drill = trigger == Trigger::Trial || restored.is_none_or(expires);
-        Ok(Self { drill, read_again: share(&history, prove.intact_age_max(), calendar.period_min(), now) })
+        Self { drill, read_again: share(history, prove.intact_age_max(), calendar.period_min(), now) }
     }
 }
 
 fn sealed(snapshot: &SnapshotFacts) -> Option<&SealedFacts> {
     match &snapshot.state {
         SnapshotState::Sealed(sealed) => Some(sealed),
-        SnapshotState::NotRead | SnapshotState::Unsealed | SnapshotState::Damaged(_) => None,
+        SnapshotState::NotRead
+        | SnapshotState::NeverRestored
+        | SnapshotState::Unsealed
+        | SnapshotState::Damaged(_) => None,
     }
 }
 
@@ -158,14 +160,13 @@ pub fn one(
 
 type Failed = (Option<SealedFacts>, Unproven);
 
-/// The manifest of a snapshot, or why there is none to prove.
-pub fn sealed_of(site: &Site, copy: &Copy) -> Result<SealedFacts, Failed> {
-    let seen =
-        site.look(copy, Depth::Manifest).map_err(|error| (None, Unproven::CouldNotTell(chain(&error))))?;
+/// The manifest of a snapshot that was looked into, or why there is none to prove.
+pub fn sealed_of(seen: Result<SnapshotFacts, DestinationError>) -> Result<SealedFacts, Failed> {
+    let seen = seen.map_err(|error| (None, Unproven::CouldNotTell(chain(&error))))?;
     match seen.state {
         SnapshotState::Sealed(sealed) => Ok(*sealed),
         SnapshotState::Damaged(diagnostic) => Err((None, Unproven::Disproven(diagnostic.sentence()))),
-        SnapshotState::Unsealed | SnapshotState::NotRead => {
+        SnapshotState::Unsealed | SnapshotState::NotRead | SnapshotState::NeverRestored => {
             Err((None, Unproven::Disproven("it has no manifest: it is no snapshot".to_owned())))
         }
     }
@@ -196,7 +197,8 @@ fn read_back(
 ) -> Result<SealedFacts, Failed> {
     let _lock = lock::snapshot_shared(host, &places.state, set, &copy.id)
         .map_err(|error| (None, Unproven::CouldNotTell(error.diagnostic().sentence())))?;
-    let sealed = sealed_of(site, copy)?;
+    // The bytes are proven as they are stored: nothing needs to be opened for it.
+    let sealed = sealed_of(site.seen(copy, Depth::Manifest))?;
     for (object, stored) in sealed.manifest.objects() {
         let key = site.layout.artifact(&copy.stored_as, &copy.id, object);
         if let Err(error) = pipeline::read_back(&*site.target, &key, stored) {

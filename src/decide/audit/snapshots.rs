@@ -121,7 +121,7 @@ fn state(
 ) -> Vec<Finding> {
     let id = snapshot.id.to_string();
     match &snapshot.state {
-        SnapshotState::NotRead => Vec::new(),
+        SnapshotState::NotRead | SnapshotState::NeverRestored => Vec::new(),
         SnapshotState::Damaged(diagnostic) => {
             vec![Finding::new(Code::SnapshotDamaged, id, diagnostic.sentence())]
         }
@@ -229,7 +229,12 @@ fn tampering(history: &History<'_>, row: &CoverageRow, snapshots: &[SnapshotFact
             Some(SnapshotState::Sealed(sealed)) if sealed.manifest_sha256 != *digest => {
                 (Code::SnapshotChanged, changed_words("the journal", *digest, sealed.manifest_sha256))
             }
-            Some(SnapshotState::Sealed(_) | SnapshotState::NotRead | SnapshotState::Damaged(_)) => continue,
+            Some(
+                SnapshotState::Sealed(_)
+                | SnapshotState::NotRead
+                | SnapshotState::NeverRestored
+                | SnapshotState::Damaged(_),
+            ) => continue,
         };
         told.insert(*id);
         findings.push(Finding::new(code, id.to_string(), evidence));

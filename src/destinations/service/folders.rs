@@ -2,13 +2,13 @@
 
 use super::download::PartsDownload;
 use super::fault::fault;
-use super::parts::{self, PartList};
-use super::store::{PART_BYTES, ServiceStore, filled};
+use super::parts::{self, PartList, part_bytes};
+use super::store::{ServiceStore, filled};
 use crate::destinations::remote::rivals::alone;
 use crate::destinations::remote::store::{Fault, Store};
 use crate::destinations::runtime::wait;
 use opendal::Entry;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Read};
 
 impl ServiceStore {
@@ -37,7 +37,7 @@ impl ServiceStore {
         first: Vec<u8>,
         body: &mut dyn Read,
     ) -> Result<(), Fault> {
-        let mut put = |bytes: Vec<u8>| {
+        let put = |list: &mut PartList, bytes: Vec<u8>| {
             list.parts += 1;
             list.bytes += bytes.len() as u64;
             let part = parts::part(path, list.parts);
@@ -48,8 +48,8 @@ impl ServiceStore {
         };
         let mut part = first;
         while !part.is_empty() {
-            put(part)?;
-            part = filled(body, PART_BYTES).map_err(Fault::Body)?;
+            put(list, part)?;
+            part = filled(body, part_bytes(list.parts)).map_err(Fault::Body)?;
         }
         self.write(&parts::list(path), list.render(), &mut io::empty()).map(|_| ())
     }
@@ -61,11 +61,20 @@ impl ServiceStore {
         list: &PartList,
         from: u64,
     ) -> Result<Box<dyn Read + Send>, Fault> {
+        let folder = path.rsplit_once('/').map_or("", |(folder, _)| &path[..=folder.len()]);
+        let entries = self.list_below(folder, false)?;
+        let sizes: BTreeMap<&str, u64> =
+            entries.iter().map(|it| (it.path(), it.metadata().content_length())).collect();
         let mut wanted = VecDeque::new();
         let mut there = 0;
         for number in 1..=list.parts {
             let part = parts::part(path, number);
-            let bytes = self.stat(&part)?.ok_or_else(|| {
+            // What a listing does not show may have come since.
+            let bytes = match sizes.get(part.as_str()) {
+                Some(bytes) => Some(*bytes),
+                None => self.stat(&part)?,
+            };
+            let bytes = bytes.ok_or_else(|| {
                 Fault::other("looking for its parts", format!("part {number} of {} is missing", list.parts))
             })?;
             let skipped = from.saturating_sub(there).min(bytes);

@@ -1,13 +1,20 @@
 //! Objects in parts, where a service takes an object in one request only, or none so large.
 //!
 //! An object `X` of several parts lies as `X~0001`, `X~0002` and so on, and `X~parts` says how many there are: it is written
-//! last, and without it there is no object. `~` stands in no name that bkp makes. By hand: `cat X~0* > X`.
+//! last, and without it there is no object. `~` stands in no name that bkp makes. By hand: `cat $(ls -v X~[0-9]*) > X`.
 
 use super::super::remote::store::Found;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 const LIST: &str = "~parts";
+
+/// Bytes of the first parts, where a service takes an object in one request only.
+const PART_BYTES: usize = 8 << 20;
+/// After so many parts the next are twice as large, up to the largest: a part is in memory, and each is asked for by name.
+const PARTS_OF_A_SIZE: u32 = 1000;
+/// How often the size of a part doubles: to 64 MiB, beyond 54 GiB of one object.
+const PART_DOUBLINGS: u32 = 3;
 
 /// What `X~parts` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +44,11 @@ impl PartList {
         }
         Ok(list)
     }
+}
+
+/// How large the next part is, by how many came before it.
+pub(super) fn part_bytes(before: u32) -> usize {
+    PART_BYTES << (before / PARTS_OF_A_SIZE).min(PART_DOUBLINGS)
 }
 
 /// The path of a part, counted from 1.
@@ -90,6 +102,18 @@ mod tests {
         assert_eq!(joined(lying.clone()), [found("a/z", 1)]);
         let listed = [lying, vec![found("a/x~parts", 40)]].concat();
         assert_eq!(joined(listed), [found("a/z", 1), found("a/x", 11)]);
+    }
+
+    #[test]
+    fn parts_grow_with_an_object_and_stay_small_in_memory() {
+        assert_eq!((part_bytes(0), part_bytes(999), part_bytes(1000)), (8 << 20, 8 << 20, 16 << 20));
+        assert_eq!(part_bytes(u32::MAX), 64 << 20);
+        let (mut parts, mut bytes) = (0, 0_u64);
+        while bytes < 1 << 40 {
+            bytes += part_bytes(parts) as u64;
+            parts += 1;
+        }
+        assert_eq!(parts, 18_509, "of 1 TiB");
     }
 
     #[test]

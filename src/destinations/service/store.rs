@@ -3,7 +3,7 @@
 use super::bucket::Bucket;
 use super::download::Download;
 use super::fault::{fault, is_wordless};
-use super::parts::{self, PartList};
+use super::parts::{self, PartList, part_bytes};
 use super::transport::Answers;
 use crate::destinations::marker::random;
 use crate::destinations::remote::TEMPORARY;
@@ -26,8 +26,6 @@ const PIECE_BYTES: usize = 5 << 20;
 const PIECES_OF_A_SIZE: usize = 1000;
 /// Requests of one upload at a time.
 const PIECES_AT_ONCE: usize = 2;
-/// Bytes of one part, where a service takes an object in one request only.
-pub(super) const PART_BYTES: usize = 8 << 20;
 
 /// A service behind the storage library.
 pub(super) struct ServiceStore {
@@ -76,6 +74,24 @@ impl ServiceStore {
         wait(self.operator.read_with(path).range(0..1).into_future()).err().unwrap_or(error)
     }
 
+    /// Whether there is any object below a folder: no more is asked for than shows one.
+    fn has_object(&self, folder: &str) -> Result<bool, Fault> {
+        let look = async {
+            let mut lister = self.operator.lister_with(folder).recursive(true).await?;
+            while let Some(entry) = lister.next().await {
+                pulse::beat();
+                if entry?.metadata().mode() != EntryMode::DIR {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        };
+        match wait(look).map_err(fault("listing it")) {
+            Err(Fault::Missing) => Ok(false),
+            found => found,
+        }
+    }
+
     pub(super) fn list_below(&self, folder: &str, recursive: bool) -> Result<Vec<Entry>, Fault> {
         let path = if folder.is_empty() { "/" } else { folder };
         let list = async {
@@ -111,7 +127,8 @@ impl ServiceStore {
         let published = self.stream(&temporary, begun, body).and_then(|sent| {
             // Some services replace what has the name: rivals of this process do not look at once.
             let _alone = alone(&self.location, &format!("{path} by rename"));
-            match self.size(path) {
+            let there = if parts::of_object(path).is_some() { self.stat(path) } else { self.size(path) };
+            match there {
                 Ok(None) => {}
                 Ok(Some(_)) => return Err(Interrupted { fault: Fault::Taken, sent: None }),
                 Err(fault) => return Err(Interrupted { fault, sent: None }),
@@ -201,6 +218,7 @@ impl ServiceStore {
         outcome
     }
 
+    /// Where there are no parts this tells an object that is missing from a place that is: answers to HEAD have no words.
     fn part_list(&self, path: &str) -> Result<Option<PartList>, Fault> {
         let bytes = match wait(self.operator.read(&parts::list(path))) {
             Ok(bytes) => bytes.to_vec(),
@@ -260,8 +278,8 @@ impl Store for ServiceStore {
         if self.can.write_can_multi {
             return self.write(path, Vec::new(), body).map(|_| ());
         }
-        let first = filled(body, PART_BYTES).map_err(Fault::Body)?;
-        if first.len() < PART_BYTES {
+        let first = filled(body, part_bytes(0)).map_err(Fault::Body)?;
+        if first.len() < part_bytes(0) {
             return self.write(path, first, &mut io::empty()).map(|_| ());
         }
         // Whether there is more is all that must be known now: one part at a time is held.
@@ -300,7 +318,7 @@ impl Store for ServiceStore {
         for entry in self.list_below(folder, false)? {
             let name = entry.path()[folder.len()..].trim_end_matches('/').to_owned();
             match entry.metadata().mode() {
-                EntryMode::DIR if self.has_folders() && self.list(entry.path())?.is_empty() => {}
+                EntryMode::DIR if self.has_folders() && !self.has_object(entry.path())? => {}
                 EntryMode::DIR => folders.push(name),
                 EntryMode::FILE | EntryMode::Unknown => {
                     objects.insert(parts::of_object(&name).map_or(name.clone(), ToOwned::to_owned));

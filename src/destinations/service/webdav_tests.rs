@@ -5,7 +5,7 @@ use crate::declared::{Protocol, SecretRef, Transport};
 use crate::destinations::conformance::{Bed, Broken, conformance_suite, noise, snapshot};
 use crate::destinations::remote::{RemoteDestination, TEMPORARY, Throttle};
 use crate::destinations::servers::webdav::{Maker, PASSWORD, USER, Webdav};
-use crate::destinations::servers::{Proxy, Rule};
+use crate::destinations::servers::{Front, Proxy, Rule};
 use crate::destinations::{Access, Destination, DestinationError};
 use crate::format::{Key, Prefix};
 use crate::host::{Host, RealHost};
@@ -59,7 +59,10 @@ impl Place {
     }
 
     fn destination(&self, access: Access) -> RemoteDestination {
-        let port = self.proxy.as_ref().map_or(self.webdav.server.port(), Proxy::port);
+        self.destination_at(self.proxy.as_ref().map_or(self.webdav.server.port(), Proxy::port), access)
+    }
+
+    fn destination_at(&self, port: u16, access: Access) -> RemoteDestination {
         let settings = [
             ("url", format!("http://127.0.0.1:{port}")),
             ("path", "back ups/bkp".to_owned()),
@@ -295,6 +298,20 @@ fn parts_are_fetched_one_after_another() {
     RealHost.remove_file(&place.file(&key("large"), "~0003")).expect("it is there");
     let error = body.read_to_end(&mut Vec::new()).expect_err("the last part was not fetched yet");
     assert!(error.to_string().contains("large~0003: it is not there"), "{error}");
+}
+
+#[test]
+fn one_listing_tells_of_all_parts() {
+    let place = Place::made_by(Maker::Rclone);
+    prepared(&place).put_new(&key("large"), &mut noise(2 * PART + 5).as_slice()).expect("room");
+    let front = Front::before(place.webdav.server.port(), |_| None);
+    let destination = place.destination_at(front.port(), Access::Look);
+    drop(destination.get(&key("large")).expect("it is there"));
+    let lines = front.lines();
+    let of_parts: Vec<&String> = lines.iter().filter(|it| it.contains("large~0")).collect();
+    assert!(of_parts.iter().all(|it| it.starts_with("GET ")), "no part is asked for by name: {lines:?}");
+    let listings = lines.iter().filter(|it| it.starts_with("PROPFIND ") && it.ends_with('/')).count();
+    assert_eq!(listings, 1, "{lines:?}");
 }
 
 #[test]

@@ -13,9 +13,10 @@ use crate::host::Host;
 use crate::observed::{JobName, JournalEvent, SchedulerKind};
 use crate::schedulers::{self, JobOutcome, Scheduler};
 use crate::workflow::event::{Event, Listener};
-use crate::workflow::history::{Site, newest_complete, node_of};
+use crate::workflow::history::{newest_complete, newest_looked_into};
 use crate::workflow::jobs::JobMaker;
 use crate::workflow::places::{installed_plan, job_plan, trial_plan};
+use crate::workflow::site::{Depth, Site, node_of};
 use crate::workflow::{WorkflowError, journal, lock, restore, runner, signal, verify};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -240,7 +241,7 @@ impl Worker<'_> {
         let Some(declaration) = plan.sets.get(set) else { return BTreeMap::new() };
         let proven = |name: &DestinationName| {
             let site = self.site(name)?;
-            let history = site.newest_looked_into(set, &plan.moved).ok()?;
+            let history = newest_looked_into(&site, set, &plan.moved, Depth::Objects).ok()?;
             let (snapshot, sealed) = newest_complete(&history)?;
             let level = plan.level_provable_here(name);
             let held = verify::proven_at(sealed, level).is_some_and(|at| at >= began);

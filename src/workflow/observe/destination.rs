@@ -8,7 +8,8 @@ use crate::host::Host;
 use crate::observed::{
     DestinationFacts, Fact, Observed, SnapshotFacts, SnapshotState, StorageRules, Trouble,
 };
-use crate::workflow::history::{Copy, Depth, Site, node_of};
+use crate::workflow::history::{all_looked_into, newest_and_restored};
+use crate::workflow::site::{Copy, Site, node_of};
 use std::collections::BTreeMap;
 use std::io::Read;
 
@@ -109,8 +110,8 @@ fn look(
                 continue;
             }
             let mut snapshots = match scope {
-                Scope::Newest => site.newest_looked_into(name, &plan.moved)?,
-                Scope::Everything => site.all_looked_into(name, &plan.moved, Depth::Objects)?,
+                Scope::Newest => newest_and_restored(site, name, &plan.moved)?,
+                Scope::Everything => all_looked_into(site, name, &plan.moved)?,
             };
             if remote && site.target.has_tiers() {
                 probe(site, &mut snapshots)?;
@@ -192,7 +193,15 @@ mod tests {
             }
         }
         let (name, keys) = (local(), Keyring::Open);
-        let site = Site { name, target: Box::new(place), layout, keys, encrypted: false, template: None };
+        let site = Site {
+            name,
+            target: Box::new(place),
+            layout,
+            keys,
+            encrypted: false,
+            template: None,
+            opened_at: at(NOW),
+        };
         seen(&FakeHost::at(at(NOW)), &scene.plan, &site, remote, Scope::Everything, &[])
     }
 

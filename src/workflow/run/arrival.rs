@@ -4,10 +4,10 @@ use crate::declared::{Plan, SetName};
 use crate::diagnostic::Diagnostic;
 use crate::format::Trigger;
 use crate::host::{Host, pause, pulse};
-use crate::observed::SnapshotFacts;
 use crate::sources::{Member, Source, SourceError};
-use crate::workflow::history::{Depth, Site};
+use crate::workflow::history::History;
 use crate::workflow::signal;
+use crate::workflow::site::Site;
 use std::time::{Duration, Instant};
 
 /// Longest that a scheduled run waits for a destination to be there.
@@ -22,7 +22,7 @@ pub(super) fn admit_patiently(
     name: &SetName,
     plan: &Plan,
     trigger: Trigger,
-) -> Result<Vec<SnapshotFacts>, Diagnostic> {
+) -> Result<History, Diagnostic> {
     patiently(trigger, |_| true, || admit(site, name, plan))
 }
 
@@ -60,7 +60,7 @@ fn patiently<T, E>(
 }
 
 /// Whether a destination can take part: prepared, and its history can be read.
-fn admit(site: &Site, name: &SetName, plan: &Plan) -> Result<Vec<SnapshotFacts>, Diagnostic> {
+fn admit(site: &Site, name: &SetName, plan: &Plan) -> Result<History, Diagnostic> {
     let trouble = |error: &crate::destinations::DestinationError| {
         let why = crate::workflow::verify::chain(error);
         Diagnostic::new("destination not usable", format!("destination `{}`", site.name))
@@ -75,5 +75,5 @@ fn admit(site: &Site, name: &SetName, plan: &Plan) -> Result<Vec<SnapshotFacts>,
         .why("perhaps its file system is not mounted, or `bkp apply` has not run")
         .fix("mount it, or run `bkp apply` with the plan file"));
     }
-    site.all_looked_into(name, &plan.moved, Depth::Manifest).map_err(|error| trouble(&error))
+    History::begin(site, name, &plan.moved).map_err(|error| trouble(&error))
 }

@@ -11,8 +11,8 @@ use crate::diagnostic::Diagnostic;
 use crate::format::{IndexObject, Layout, Manifest, ManifestMember};
 use crate::pipeline::{self, Lane, ProvenMember, StoreError};
 use crate::sources::Member;
-use crate::workflow::history::Site;
 use crate::workflow::signal;
+use crate::workflow::site::Site;
 
 /// Where a party's snapshot of this run comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]

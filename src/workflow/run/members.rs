@@ -12,8 +12,8 @@ use crate::pipeline::{self, Lane, ProvenMember, ReadBackError, Receipt, StoreErr
 use crate::sources::{Complete, Desk, Member};
 use crate::workflow::WorkflowError;
 use crate::workflow::event::Event;
-use crate::workflow::history::Site;
 use crate::workflow::signal;
+use crate::workflow::site::Site;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -9,7 +9,7 @@ use crate::destinations::DestinationError;
 use crate::format::{Key, Layout, SnapshotId, encode_name};
 use crate::pipeline::{self, Packing, StoreError};
 use crate::sources::Member;
-use crate::workflow::history::Site;
+use crate::workflow::site::Site;
 
 /// Names that are tried where a template repeats itself.
 const NAMES_MAX: u32 = 100;

@@ -11,13 +11,14 @@ use crate::destinations::Access;
 use crate::diagnostic::Diagnostic;
 use crate::format::{Level, SnapshotId, SourceIdentity, Trigger};
 use crate::host::Host;
-use crate::observed::{JournalEvent, SnapshotFacts};
+use crate::observed::JournalEvent;
 use crate::schedulers::Places;
 use crate::sources::{self, Source};
 use crate::workflow::event::{Event, Listener};
-use crate::workflow::history::{Copy, Site, newest_complete, node_of};
+use crate::workflow::history::{History, newest_complete};
 use crate::workflow::keyring::NOT_USABLE;
 use crate::workflow::scratch::Scratch;
+use crate::workflow::site::{Copy, Site, node_of};
 use crate::workflow::{drill, journal, prune, signal, verify};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -30,8 +31,8 @@ const SCRATCH_RESERVE_BYTES: u64 = 16 << 20;
 pub struct Party {
     /// The destination.
     pub site: Site,
-    /// The set's snapshots there, each with its manifest.
-    pub history: Vec<SnapshotFacts>,
+    /// The set's snapshots there.
+    pub history: History,
 }
 
 /// One run.
@@ -127,7 +128,8 @@ impl<'a> Session<'a> {
                 }
             }
         }
-        let of_party = |party: &Party| party.history.last().map_or(0, |snapshot| snapshot.id.sequence());
+        let of_party =
+            |party: &Party| party.history.snapshots().last().map_or(0, |snapshot| snapshot.id.sequence());
         let at_destinations = parties.iter().map(of_party).max().unwrap_or(0);
         let in_journal = entries.iter().filter_map(|entry| match &entry.event {
             JournalEvent::Started { snapshot, .. } => Some(snapshot.sequence()),
@@ -143,7 +145,7 @@ impl<'a> Session<'a> {
         for party in &parties {
             // What a killed run left is no reason to make no backup; that it stays is said, and the run is not clean.
             let policy = plan.retention(set, &party.site.name);
-            match prune::clear_leftovers(&party.site, name, &party.history, &entries, policy) {
+            match prune::clear_leftovers(&party.site, name, party.history.snapshots(), &entries, policy) {
                 Ok(left) => {
                     for id in left {
                         let words =
@@ -259,7 +261,7 @@ impl<'a> Session<'a> {
         let newest = self
             .parties
             .iter()
-            .filter_map(|party| newest_complete(&party.history))
+            .filter_map(|party| newest_complete(party.history.snapshots()))
             .max_by_key(|(it, _)| it.id);
         let Some((before, sealed)) = newest else { return Ok(()) };
         if self.request.accept_source {
@@ -306,36 +308,34 @@ impl<'a> Session<'a> {
     }
 
     fn prove_and_prune(&mut self) -> Result<(), WorkflowError> {
-        for party in &self.parties {
+        for party in &mut self.parties {
             let Some(report) = self.reports.get_mut(&party.site.name) else { continue };
             if report.sealed.is_none() || self.members.iter().any(|member| member.failed.is_some()) {
                 continue;
             }
             let copy = Copy { id: self.snapshot, stored_as: self.name.clone() };
+            let Party { site, history } = party;
+            if let Err(error) = history.look_into_all(site, self.name, &self.plan.moved) {
+                report.failures.push(Diagnostic::from_error("history not readable", &error));
+                continue;
+            }
             let due = verify::Due::of(
-                self.host,
+                self.host.now(),
                 self.plan,
-                (self.name, self.set),
-                &party.site,
+                self.set,
+                (&site.name, history.snapshots()),
                 self.request.trigger,
             );
-            let due = due.map_err(|error| Diagnostic::from_error("history not readable", &error))?;
             // What nothing here opens is drilled where its key is; until then it is not `restored`.
-            let openable = party.site.keys.sealer().is_none() || party.site.keys.opener().is_some();
+            let openable = site.keys.sealer().is_none() || site.keys.opener().is_some();
             if due.drill && openable {
-                (self.listener)(Event::Phase(format!("drilling at `{}`", party.site.name)));
-                match drill::one(
-                    self.host,
-                    self.places,
-                    &party.site,
-                    (self.name, Some(&self.set.source)),
-                    &copy,
-                ) {
+                (self.listener)(Event::Phase(format!("drilling at `{}`", site.name)));
+                match drill::one(self.host, self.places, site, (self.name, Some(&self.set.source)), &copy) {
                     Ok(()) => {
                         report.drilled = true;
                         (self.listener)(Event::Proven {
                             set: self.name.clone(),
-                            destination: party.site.name.clone(),
+                            destination: site.name.clone(),
                             snapshot: self.snapshot,
                             level: Level::Restored,
                         });
@@ -348,17 +348,22 @@ impl<'a> Session<'a> {
                 }
             }
             for copy in &due.read_again {
-                match verify::one(self.host, self.places, &party.site, self.name, copy) {
+                match verify::one(self.host, self.places, site, self.name, copy) {
                     Ok(()) => report.read_again.push(copy.id),
                     Err(diagnostic) => report.failures.push(*diagnostic),
                 }
+            }
+            // With the proofs that were just made.
+            if let Err(error) = history.look_into_all(site, self.name, &self.plan.moved) {
+                report.failures.push(Diagnostic::from_error("retention stopped", &error));
+                continue;
             }
             let pruned = prune::one(
                 self.host,
                 self.plan,
                 self.places,
                 (self.name, self.set),
-                &party.site,
+                (site, history.snapshots()),
                 prune::Mode::Remove,
             );
             match pruned {
@@ -366,7 +371,7 @@ impl<'a> Session<'a> {
                     for verdict in verdicts.into_iter().filter(|verdict| verdict.removed) {
                         (self.listener)(Event::Removed {
                             set: self.name.clone(),
-                            destination: party.site.name.clone(),
+                            destination: site.name.clone(),
                             snapshot: verdict.verdict.id,
                             reason: verdict.verdict.reasons.join(", "),
                         });

@@ -134,9 +134,12 @@ impl Session<'_> {
             Ok(proven) => proven,
             Err(diagnostic) => return report.failures.push(*diagnostic),
         };
-        let previous = party.history.iter().rev().find_map(|snapshot| match &snapshot.state {
+        let previous = party.history.snapshots().iter().rev().find_map(|snapshot| match &snapshot.state {
             SnapshotState::Sealed(sealed) => Some(sealed.manifest_sha256),
-            SnapshotState::NotRead | SnapshotState::Unsealed | SnapshotState::Damaged(_) => None,
+            SnapshotState::NotRead
+            | SnapshotState::NeverRestored
+            | SnapshotState::Unsealed
+            | SnapshotState::Damaged(_) => None,
         });
         let draft = ManifestDraft {
             plan: self.plan.name.clone(),

@@ -221,6 +221,12 @@ pub(crate) fn odd_names_come_back<B: Bed>() {
     let mut expected: Vec<String> = names.iter().map(|name| key(name).as_str().to_owned()).collect();
     expected.sort();
     assert_eq!(keys(&*destination, &snapshot()), expected);
+    // Where they are read together all of them come, and nothing that is not there.
+    let all: Vec<Key> = names.iter().copied().chain(["absent"]).map(key).collect();
+    let together = destination.get_together(&all);
+    if !together.is_empty() {
+        assert_eq!(together, names.iter().map(|name| (key(name), name.as_bytes().to_vec())).collect());
+    }
 }
 
 pub(crate) fn folders_are_those_directly_below<B: Bed>() {

@@ -26,6 +26,8 @@ pub(crate) struct Faults {
     pub says: Option<fn() -> DestinationError>,
     /// The objects whose key has this ending lie in an archive tier.
     pub archived: Option<&'static str>,
+    /// Has a way to read many small objects together.
+    pub reads_together: bool,
     /// What its clock says; none where asking for it fails.
     pub clock: Option<jiff::Timestamp>,
 }
@@ -204,6 +206,15 @@ impl Destination for MemoryDestination {
             Some(bytes) => Ok(Box::new(io::Cursor::new(bytes.clone()))),
             None => Err(DestinationError::NotFound { key: key.clone() }),
         }
+    }
+
+    fn get_together(&self, keys: &[Key]) -> BTreeMap<Key, Vec<u8>> {
+        let mut world = self.world();
+        if !world.faults.reads_together {
+            return BTreeMap::new();
+        }
+        world.questions.push(format!("get {} together", keys.len()));
+        keys.iter().filter_map(|key| Some((key.clone(), world.objects.get(key)?.clone()))).collect()
     }
 
     fn list(&self, prefix: &Prefix) -> Result<Vec<Object>, DestinationError> {

@@ -215,6 +215,12 @@ pub trait Destination: Send + Sync {
         Ok(body)
     }
 
+    /// Small objects read whole, where that is quicker for many than for each. What is not among them was not to be had so,
+    /// and is asked for by [`Self::get`].
+    fn get_together(&self, _keys: &[Key]) -> BTreeMap<Key, Vec<u8>> {
+        BTreeMap::new()
+    }
+
     /// An object's size in bytes; none when there is none.
     fn size(&self, key: &Key) -> Result<Option<u64>, DestinationError> {
         let objects = self.list(&key.folder())?;

@@ -1,11 +1,16 @@
 //! A set's snapshots at a destination, looked into together.
 
-use super::site::{Copy, Depth, Site};
+use super::site::{Copy, Depth, PROOF_LEVELS, Shelf, Site};
 use crate::declared::SetName;
 use crate::destinations::{DestinationError, Object};
-use crate::format::Level;
+use crate::format::{Key, Level};
 use crate::observed::{SealedFacts, SnapshotFacts, SnapshotState};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Bytes after which no more manifests and proofs are read together.
+const SHELF_BYTES: u64 = 8 << 20;
+/// Bytes of the largest that are read so.
+const SHELVED_BYTES_MAX: u64 = 1 << 20;
 
 /// A set's snapshots, oldest first, old names of the set included. What was seen once is not asked for again while the
 /// listing of the snapshot stays what it was.
@@ -40,7 +45,7 @@ impl History {
             let manifest = site.layout.manifest(&copy.stored_as, &copy.id);
             // Where a listing does not show a manifest, a question tells whether there is one.
             if !found || history.seen[index].listed.iter().all(|it| it.key != manifest) {
-                history.look_into(site, index, Depth::Manifest)?;
+                history.look_into(site, index, Depth::Manifest, &mut Shelf::default())?;
                 found = found || history.reveal(site, index)?;
             }
         }
@@ -56,8 +61,15 @@ impl History {
         moved: &BTreeMap<SetName, SetName>,
     ) -> Result<(), DestinationError> {
         self.list(site, set, moved)?;
-        for index in 0..self.snapshots.len() {
-            self.look_into(site, index, Depth::Objects)?;
+        let unseen =
+            (0..self.snapshots.len()).filter(|index| self.seen[*index].depth != Some(Depth::Objects));
+        let mut unseen = unseen.collect::<Vec<usize>>();
+        while !unseen.is_empty() {
+            let (together, keys) = self.together(site, &unseen);
+            let mut shelf = site.shelf(&keys);
+            for index in unseen.drain(..together) {
+                self.look_into(site, index, Depth::Objects, &mut shelf)?;
+            }
         }
         for index in (0..self.snapshots.len()).rev() {
             if self.reveal(site, index)? {
@@ -101,19 +113,46 @@ impl History {
         Ok(())
     }
 
-    fn look_into(&mut self, site: &Site, index: usize, depth: Depth) -> Result<(), DestinationError> {
+    /// How many of the snapshots are looked into together, and the manifests and newest proofs that are read for it.
+    fn together(&self, site: &Site, unseen: &[usize]) -> (usize, Vec<Key>) {
+        let (mut keys, mut bytes) = (Vec::new(), 0);
+        for (number, index) in unseen.iter().enumerate() {
+            let (copy, seen) = (copy_of(&self.snapshots[*index]), &self.seen[*index]);
+            let newest = PROOF_LEVELS.map(|level| site.proof_keys(&copy, level, &seen.listed).next());
+            let manifest = site.layout.manifest(&copy.stored_as, &copy.id);
+            let manifest = Some(&manifest).filter(|_| seen.depth.is_none());
+            let wanted: BTreeSet<&Key> = newest.into_iter().flatten().chain(manifest).collect();
+            let small = |it: &&Object| it.size_bytes <= SHELVED_BYTES_MAX && wanted.contains(&it.key);
+            for object in seen.listed.iter().filter(small) {
+                bytes += object.size_bytes;
+                keys.push(object.key.clone());
+            }
+            if bytes >= SHELF_BYTES {
+                return (number + 1, keys);
+            }
+        }
+        (unseen.len(), keys)
+    }
+
+    fn look_into(
+        &mut self,
+        site: &Site,
+        index: usize,
+        depth: Depth,
+        shelf: &mut Shelf,
+    ) -> Result<(), DestinationError> {
         let (facts, seen) = (&mut self.snapshots[index], &mut self.seen[index]);
         if seen.depth >= Some(depth) {
             return Ok(());
         }
         let copy = copy_of(facts);
         if seen.depth.is_none() {
-            facts.state = site.manifest_of(&copy)?;
+            facts.state = site.manifest_of(&copy, shelf)?;
         }
         if depth == Depth::Objects
             && let SnapshotState::Sealed(sealed) = &mut facts.state
         {
-            site.count(&copy, sealed, &seen.listed)?;
+            site.count(&copy, sealed, &seen.listed, shelf)?;
         }
         seen.depth = Some(depth);
         Ok(())

@@ -35,6 +35,13 @@ pub struct Site {
     pub opened_at: Timestamp,
 }
 
+/// Small objects that were read ahead of their use.
+#[derive(Debug, Default)]
+pub struct Shelf(BTreeMap<Key, Vec<u8>>);
+
+/// The levels of which proofs lie beside a manifest.
+pub const PROOF_LEVELS: [Level; 2] = [Level::Intact, Level::Restored];
+
 /// One snapshot at one destination.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Copy {
@@ -102,6 +109,16 @@ impl Site {
         Ok(copies)
     }
 
+    /// Small objects read whole, as far as there is a quicker way for many.
+    pub fn shelf(&self, keys: &[Key]) -> Shelf {
+        Shelf(self.target.get_together(keys))
+    }
+
+    /// A small object, from the shelf where it is there.
+    pub fn read(&self, key: &Key, shelf: &mut Shelf) -> Result<Vec<u8>, DestinationError> {
+        shelf.0.remove(key).map_or_else(|| small(&*self.target, key), Ok)
+    }
+
     /// Looks into one snapshot, and opens its details.
     pub fn look(&self, copy: &Copy, depth: Depth) -> Result<SnapshotFacts, DestinationError> {
         let mut facts = self.seen(copy, depth)?;
@@ -111,20 +128,21 @@ impl Site {
 
     /// What everybody sees of a snapshot: a passphrase takes a second for each that it opens.
     pub fn seen(&self, copy: &Copy, depth: Depth) -> Result<SnapshotFacts, DestinationError> {
-        let mut state = self.manifest_of(copy)?;
+        let shelf = &mut Shelf::default();
+        let mut state = self.manifest_of(copy, shelf)?;
         if depth == Depth::Objects
             && let SnapshotState::Sealed(sealed) = &mut state
         {
             let listed = self.target.list(&self.layout.snapshot(&copy.stored_as, &copy.id))?;
-            self.count(copy, sealed, &listed)?;
+            self.count(copy, sealed, &listed, shelf)?;
         }
         Ok(SnapshotFacts { id: copy.id, stored_as: copy.stored_as.clone(), state })
     }
 
     /// What a snapshot's manifest says.
-    pub fn manifest_of(&self, copy: &Copy) -> Result<SnapshotState, DestinationError> {
+    pub fn manifest_of(&self, copy: &Copy, shelf: &mut Shelf) -> Result<SnapshotState, DestinationError> {
         let key = self.layout.manifest(&copy.stored_as, &copy.id);
-        let bytes = match small(&*self.target, &key) {
+        let bytes = match self.read(&key, shelf) {
             Ok(bytes) => bytes,
             Err(DestinationError::NotFound { .. }) => return Ok(SnapshotState::Unsealed),
             Err(error) => return Err(error),
@@ -181,9 +199,10 @@ impl Site {
         copy: &Copy,
         sealed: &mut SealedFacts,
         listed: &[Object],
+        shelf: &mut Shelf,
     ) -> Result<(), DestinationError> {
         sealed.objects = self.objects(copy, sealed, listed)?;
-        sealed.proofs = self.proofs(copy, sealed.manifest_sha256, listed)?;
+        sealed.proofs = self.proofs(copy, sealed.manifest_sha256, listed, shelf)?;
         Ok(())
     }
 
@@ -225,13 +244,14 @@ impl Site {
         copy: &Copy,
         manifest_sha256: Digest,
         listed: &[Object],
+        shelf: &mut Shelf,
     ) -> Result<Vec<ProofRecord>, DestinationError> {
         let mut proofs = Vec::new();
-        for level in [Level::Intact, Level::Restored] {
+        for level in PROOF_LEVELS {
             for key in self.proof_keys(copy, level, listed) {
                 // A proof that cannot be read, or that is not what its name says, proves nothing; the levels that rest
                 // on it fall by themselves.
-                let Ok(proof) = serde_json::from_slice::<ProofRecord>(&small(&*self.target, key)?) else {
+                let Ok(proof) = serde_json::from_slice::<ProofRecord>(&self.read(key, shelf)?) else {
                     continue;
                 };
                 let name = self.layout.proof(&copy.stored_as, &copy.id, proof.at, proof.level);

@@ -1,13 +1,13 @@
 //! Stored bytes read back and compared: the level `intact`.
 
 use super::history::newest_complete;
-use super::site::{Copy, Depth, Site, sidecars, small};
+use super::site::{Copy, Depth, Site, sidecars};
 use super::{journal, lock};
 use crate::decide::{candidates, retention};
 use crate::declared::{DestinationName, Plan, SetDeclaration, SetName, Span};
 use crate::destinations::DestinationError;
 use crate::diagnostic::{Diagnostic, causes};
-use crate::format::{Counts, Level, Outcome, ProofRecord, Trigger};
+use crate::format::{Counts, Key, Level, Outcome, ProofRecord, Trigger};
 use crate::host::Host;
 use crate::observed::{JournalEvent, SealedFacts, SnapshotFacts, SnapshotState};
 use crate::pipeline::{self, ReadBackError};
@@ -213,9 +213,12 @@ fn read_back(
 
 /// The sidecars say what the manifest says, and the manifest's own says that the manifest is the one that was sealed.
 fn check_sidecars(site: &Site, copy: &Copy, sealed: &SealedFacts) -> Result<(), Unproven> {
-    for (object, expected) in sidecars(&sealed.manifest, sealed.manifest_sha256) {
-        let key = site.layout.artifact(&copy.stored_as, &copy.id, &object);
-        match small(&*site.target, &key) {
+    let keyed = sidecars(&sealed.manifest, sealed.manifest_sha256)
+        .map(|(object, text)| (site.layout.artifact(&copy.stored_as, &copy.id, &object), text));
+    let keyed: Vec<(Key, Vec<u8>)> = keyed.collect();
+    let mut shelf = site.shelf(&keyed.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>());
+    for (key, expected) in keyed {
+        match site.read(&key, &mut shelf) {
             Ok(found) if found == expected => {}
             Ok(_) => {
                 let reason = format!("`{key}` does not say the digest of what lies beside it");

@@ -11,6 +11,7 @@ use super::{Access, Capabilities, Destination, DestinationError, Object, key_par
 use crate::format::{Key, Prefix};
 use crate::host::Space;
 use crate::observed::StorageRules;
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::sync::OnceLock;
 use store::{Fault, Found, Store};
@@ -169,6 +170,21 @@ impl Destination for RemoteDestination {
         self.ready()?;
         let body = self.store.get(path, from).map_err(at(path))?;
         Ok(Box::new(self.throttle.clone().reader(body)))
+    }
+
+    fn get_together(&self, keys: &[Key]) -> BTreeMap<Key, Vec<u8>> {
+        let paths: Vec<&str> = keys.iter().map(Key::as_str).filter(|path| key_parts(path).is_ok()).collect();
+        if paths.len() < 2 || self.ready().is_err() {
+            return BTreeMap::new();
+        }
+        let mut objects = BTreeMap::new();
+        for (path, bytes) in self.store.get_together(&paths) {
+            let mut body = Vec::with_capacity(bytes.len());
+            if self.throttle.reader(&mut bytes.as_slice()).read_to_end(&mut body).is_ok() {
+                objects.insert(Prefix::root().listed_key(&path), body);
+            }
+        }
+        objects
     }
 
     fn size(&self, key: &Key) -> Result<Option<u64>, DestinationError> {

@@ -84,6 +84,12 @@ pub(in crate::destinations) trait Store: Send + Sync {
     /// Gives an object back, from a byte on.
     fn get(&self, path: &str, from: u64) -> Result<Box<dyn Read + Send>, Fault>;
 
+    /// Small objects read whole, by their paths, where that is quicker for many than for each. What is not among them is asked
+    /// for by [`Self::get`].
+    fn get_together(&self, _paths: &[&str]) -> Vec<(String, Vec<u8>)> {
+        Vec::new()
+    }
+
     /// An object's size; none when there is none.
     fn size(&self, path: &str) -> Result<Option<u64>, Fault>;
 

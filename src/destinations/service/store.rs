@@ -24,6 +24,8 @@ use std::io::{self, Read};
 const PIECE_BYTES: usize = 5 << 20;
 /// After so many pieces the next are twice as large: S3 takes 10,000 of them, and objects of 5 TiB.
 const PIECES_OF_A_SIZE: usize = 1000;
+/// Small objects that are read at a time.
+const READS_AT_ONCE: usize = 8;
 /// Requests of one upload at a time.
 const PIECES_AT_ONCE: usize = 2;
 
@@ -296,6 +298,16 @@ impl Store for ServiceStore {
         }
         let Some(list) = self.part_list(path)? else { return Err(Fault::Missing) };
         self.get_parts(path, &list, from)
+    }
+
+    fn get_together(&self, paths: &[&str]) -> Vec<(String, Vec<u8>)> {
+        let read = |path: String| async {
+            let bytes = self.operator.read(&path).await;
+            pulse::beat();
+            Some((path, bytes.ok()?.to_vec()))
+        };
+        let reads = futures::stream::iter(paths.iter().map(|path| (*path).to_owned())).map(read);
+        wait(reads.buffer_unordered(READS_AT_ONCE).filter_map(std::future::ready).collect())
     }
 
     fn size(&self, path: &str) -> Result<Option<u64>, Fault> {

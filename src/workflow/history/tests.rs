@@ -3,7 +3,7 @@
 use super::*;
 use crate::decide::testing::{at, local, manifest, set};
 use crate::destinations::Destination;
-use crate::destinations::memory::MemoryDestination;
+use crate::destinations::memory::{Faults, MemoryDestination};
 use crate::format::{Digest, Layout, Outcome, ProofRecord, SnapshotId};
 use crate::observed::ObjectsState;
 use crate::workflow::keyring::Keyring;
@@ -129,6 +129,26 @@ fn what_was_seen_is_not_asked_for_again() {
     bed.in_full(&mut history);
     assert_eq!(bed.place.questions().len(), 2, "{:?}", bed.place.questions());
     assert_eq!(history.snapshots(), before);
+}
+
+#[test]
+fn what_can_be_read_together_is_and_what_is_large_is_not() {
+    let bed = bed(20);
+    (0..20).for_each(|index| bed.prove(index, Level::Restored, "2026-11-20T04:00:00Z", index != 3));
+    bed.prove(3, Level::Restored, "2026-11-20T03:00:00Z", true);
+    let large = bed.site.layout.proof(&set(), &bed.ids[7], at("2026-11-20T05:00:00Z"), Level::Restored);
+    bed.place.replace(&large, vec![b' '; 2 << 20]);
+    let mut one_by_one = History::default();
+    bed.in_full(&mut one_by_one);
+    bed.place.clone().with(Faults { reads_together: true, ..Faults::default() });
+    bed.place.forget_questions();
+    let mut together = History::default();
+    bed.in_full(&mut together);
+    assert_eq!(together.snapshots(), one_by_one.snapshots());
+    // The large one and the good one before it; the one that held before what was disproven.
+    let questions = bed.place.questions();
+    assert_eq!(questions[2], "get 39 together", "{questions:?}");
+    assert_eq!(questions.len(), 3 + 2 + 1, "{questions:?}");
 }
 
 #[test]

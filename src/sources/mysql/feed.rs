@@ -1,6 +1,6 @@
 //! An artifact fed to the client, and looked through on the way.
 //!
-//! The client ends at the first statement that fails. Never here: a dump that ends early and is called restored (cut
+//! The client ends at the first statement that fails. A line of rows is held in pieces, any other whole. Never here: a dump that ends early and is called restored (cut
 //! between two statements it ends with status 0), or the client's own words, which hold rows.
 
 use super::accounts::END_MARK;
@@ -14,6 +14,10 @@ use std::io::{self, BufRead, BufReader, Cursor, Read};
 
 /// The line that forbids shell commands to `MariaDB`'s client; others do not understand it.
 const SANDBOX: &[u8] = b"/*M!999999\\- enable the sandbox mode */";
+/// How a line begins that holds rows, and may be as long as the server takes.
+const ROWS: &[u8] = b"INSERT INTO ";
+/// Bytes of such a line that are held at a time.
+const PIECE_BYTES: usize = 1 << 20;
 /// The end of a dump.
 const DUMP_MARK: &[u8] = b"-- Dump completed";
 
@@ -100,6 +104,8 @@ pub(super) fn bench(error: &SourceError) -> RestoreError {
 struct Fitted<'a> {
     body: BufReader<&'a mut dyn Read>,
     line: Cursor<Vec<u8>>,
+    /// Whether what follows belongs to a line of rows that has begun.
+    in_rows: bool,
     drops_sandbox: bool,
     /// How lines begin that change the dumped schema by its name, and how they must begin.
     renames: Option<(Vec<u8>, Vec<u8>)>,
@@ -119,6 +125,7 @@ impl<'a> Fitted<'a> {
         Self {
             body: BufReader::with_capacity(256 << 10, body),
             line: Cursor::new(Vec::new()),
+            in_rows: false,
             drops_sandbox: !keeps_sandbox,
             renames,
             last: Vec::new(),
@@ -142,8 +149,18 @@ impl<'a> Fitted<'a> {
         let mut line = std::mem::take(self.line.get_mut());
         line.clear();
         self.line.set_position(0);
-        if self.body.read_until(b'\n', &mut line)? == 0 {
+        if (&mut self.body).take(PIECE_BYTES as u64).read_until(b'\n', &mut line)? == 0 {
             return Ok(false);
+        }
+        let (goes_on, ends) = (self.in_rows, line.ends_with(b"\n"));
+        self.in_rows = !ends && (goes_on || line.starts_with(ROWS));
+        if goes_on {
+            self.scan.feed(&line);
+            *self.line.get_mut() = line;
+            return Ok(true);
+        }
+        if !ends && !self.in_rows {
+            self.body.read_until(b'\n', &mut line)?;
         }
         let events = self.scan.events();
         self.scan.feed(&line);
@@ -203,6 +220,34 @@ mod tests {
         let mut out = String::new();
         fitted.read_to_string(&mut out).expect("text");
         (out, fitted.ended_by_its_mark())
+    }
+
+    #[test]
+    fn long_line_of_rows_passes_in_pieces_and_any_other_is_held_whole() {
+        let row = format!("(1,'{}'),", "x;\\'ALTER DATABASE `shop` ".repeat(PIECE_BYTES / 40));
+        let insert = format!("INSERT INTO `t` VALUES {}(2,'y');\n", row.repeat(5));
+        let other = format!("/* {} */\n", "z".repeat(3 * PIECE_BYTES));
+        let text = format!("{insert}{other}ALTER DATABASE `shop` X ;\n{insert}-- Dump completed\n");
+        let mut body = text.as_bytes();
+        let mut fitted = Fitted::new(&mut body, "shop", Some("other"), true);
+        let (mut out, mut longest, mut buffer) = (Vec::new(), 0, vec![0; 64 << 10]);
+        loop {
+            let length = fitted.read(&mut buffer).expect("it is read");
+            if length == 0 {
+                break;
+            }
+            out.extend_from_slice(&buffer[..length]);
+            if fitted.line.get_ref().starts_with(b"/*") {
+                assert_eq!(fitted.line.get_ref().len(), other.len());
+            } else {
+                longest = longest.max(fitted.line.get_ref().len());
+            }
+        }
+        let expected = text.replace("ALTER DATABASE `shop` X", "ALTER DATABASE `other` X");
+        assert!(out == expected.as_bytes(), "{} bytes of {}", out.len(), expected.len());
+        assert_eq!(longest, PIECE_BYTES);
+        assert_eq!(fitted.scan.rows.get("t"), Some(&12));
+        assert!(fitted.ended_by_its_mark());
     }
 
     #[test]

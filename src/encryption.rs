@@ -6,7 +6,7 @@
 use age::secrecy::{ExposeSecret, SecretString};
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Why something was not encrypted, or not opened.
 #[derive(Debug, thiserror::Error)]
@@ -114,6 +114,7 @@ impl Sealer {
                 age::Encryptor::with_recipients(all).map_err(io::Error::other)?
             }
         };
+        let _turn = matches!(&*self.0, SealerKind::Passphrase(_)).then(turn);
         Ok(Sealing(encryptor.wrap_output(out)?))
     }
 
@@ -154,9 +155,18 @@ fn passphrase_of(bytes: &[u8]) -> Result<SecretString, EncryptionError> {
     Ok(SecretString::from(text.to_owned()))
 }
 
+/// A turn to make a key of a passphrase, which takes 256 MiB of memory: one at a time in a process.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// What opens what was encrypted.
 #[derive(Clone)]
-pub struct Opener(Arc<Vec<BoxedIdentity>>);
+pub struct Opener {
+    identities: Arc<Vec<BoxedIdentity>>,
+    by_passphrase: bool,
+}
 
 impl fmt::Debug for Opener {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -172,7 +182,7 @@ impl Opener {
         if text.contains("PRIVATE KEY-----") {
             return match age::ssh::Identity::from_buffer(bytes, None) {
                 Ok(identity @ age::ssh::Identity::Unencrypted(_)) => {
-                    Ok(Self(Arc::new(vec![Box::new(identity)])))
+                    Ok(Self { identities: Arc::new(vec![Box::new(identity)]), by_passphrase: false })
                 }
                 Ok(age::ssh::Identity::Encrypted(_)) => unusable("the SSH key has a passphrase"),
                 Ok(age::ssh::Identity::Unsupported(_)) => {
@@ -192,20 +202,21 @@ impl Opener {
         if identities.is_empty() {
             return unusable("it holds none");
         }
-        Ok(Self(Arc::new(identities)))
+        Ok(Self { identities: Arc::new(identities), by_passphrase: false })
     }
 
     /// From a passphrase.
     pub fn from_passphrase(passphrase: &[u8]) -> Result<Self, EncryptionError> {
         let identity = age::scrypt::Identity::new(passphrase_of(passphrase)?);
-        Ok(Self(Arc::new(vec![Box::new(identity)])))
+        Ok(Self { identities: Arc::new(vec![Box::new(identity)]), by_passphrase: true })
     }
 
     /// Opens a stream. A cut or a changed byte anywhere is an error, at its place or at the end.
     pub fn open<R: Read>(&self, input: R) -> Result<impl Read + use<R>, EncryptionError> {
         let opening = |error: age::DecryptError| EncryptionError::Opening(error.to_string());
         let decryptor = age::Decryptor::new(input).map_err(opening)?;
-        let identities = self.0.iter().map(|it| &**it as &dyn age::Identity);
+        let identities = self.identities.iter().map(|it| &**it as &dyn age::Identity);
+        let _turn = self.by_passphrase.then(turn);
         decryptor.decrypt(identities).map_err(opening)
     }
 

@@ -459,7 +459,11 @@ fn keys_of_protocols() -> String {
         text.extend([format!("### `type: {word}`\n\n{title}\n\n| key | what it is |\n|---|---|\n")]);
         for key in protocol.keys() {
             let name = if key.required { format!("**`{}`**", key.name) } else { format!("`{}`", key.name) };
-            let secret = if key.form == KeyForm::Secret { "A secret. " } else { "" };
+            let secret = match key.form {
+                KeyForm::Secret => "A secret. ",
+                KeyForm::Reference => "Written as `{ file: PATH }`. ",
+                _ => "",
+            };
             text.extend([format!("| {name} | {secret}{} |\n", key.help)]);
         }
         text.push('\n');

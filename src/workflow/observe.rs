@@ -43,13 +43,7 @@ pub fn observe(
     let orphans = orphans(plan, &jobs);
     let looker = source::Looker { host, plan, places, kind };
     let sources = plan.sets.keys().filter_map(|name| Some((name.clone(), looker.look(name)?))).collect();
-    let destinations: BTreeMap<_, _> = plan
-        .destinations
-        .iter()
-        .map(|(name, declaration)| {
-            (name.clone(), destination::destination(host, plan, (name, declaration), scope, &orphans))
-        })
-        .collect();
+    let destinations = destination::all(host, plan, scope, &orphans);
     let journal = journal_needed(scope, destinations.values()).then(|| journals(host, plan, places));
     let paths = paths(host, plan, places, &jobs);
     Ok(Facts {

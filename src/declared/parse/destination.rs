@@ -126,8 +126,11 @@ impl Decoder<'_> {
             };
             let Some(node) = node else { continue };
             match key.form {
-                KeyForm::Secret | KeyForm::Reference => {
+                KeyForm::Secret => {
                     secrets.extend(self.secret(node, key.name).map(|it| (key.name, it)));
+                }
+                KeyForm::Reference => {
+                    secrets.extend(self.reference(node, key.name).map(|it| (key.name, it)));
                 }
                 form => settings.extend(self.setting(fields, node, key, form).map(|it| (key.name, it))),
             }

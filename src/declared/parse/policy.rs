@@ -131,6 +131,17 @@ impl Decoder<'_> {
         (self.problems.len() == before).then_some(SetRetention::ByDestination(policies))
     }
 
+    /// A reference to what is no secret, and is handed on like one.
+    pub fn reference(&mut self, node: &Node, name: &str) -> Option<SecretRef> {
+        if let Content::Text(text) = &node.content {
+            let path = if text.starts_with(['/', '~', '.']) { text } else { "PATH" };
+            let what = format!("`{name}` is a reference to a file, and not the file's path or its text");
+            self.note(Fault::BadValue, what, node.place, format!("write `{name}: {{ file: {path} }}`"));
+            return None;
+        }
+        self.secret(node, name)
+    }
+
     /// A reference to a secret. A literal is refused, and not quoted.
     pub fn secret(&mut self, node: &Node, name: &str) -> Option<SecretRef> {
         const KEYS: [&str; 4] = ["file", "credential", "command", "env"];

@@ -26,13 +26,23 @@ pub(super) const CONTENTS: &str = "toc.dat";
 /// A tar archive is made of such blocks, and ends with two empty ones.
 const BLOCK_BYTES: u64 = 512;
 
-/// One file on its way into the archive.
+/// One file on its way into the archive: of a database with a million large objects there are as many.
 struct Part {
-    path: PathBuf,
+    name: OsString,
     /// The table whose rows it holds.
     table: Option<String>,
-    header: Vec<u8>,
     size_bytes: u64,
+}
+
+impl Part {
+    fn header(&self) -> io::Result<Vec<u8>> {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(self.size_bytes);
+        header.set_mode(0o600);
+        header.set_path(&self.name)?;
+        header.set_cksum();
+        Ok(header.as_bytes().to_vec())
+    }
 }
 
 /// The folder as a tar archive.
@@ -117,13 +127,13 @@ impl FolderStream {
 
     /// Begins the next part; after the last one come two empty blocks.
     fn next_part(&mut self) -> io::Result<()> {
-        let Some(mut part) = self.parts.next() else {
+        let Some(part) = self.parts.next() else {
             self.ready = io::Cursor::new(vec![0; 2 * 512]);
             self.ended = true;
             return Ok(());
         };
-        let file = std::fs::OpenOptions::new().read(true).open(&part.path)?;
-        self.ready = io::Cursor::new(std::mem::take(&mut part.header));
+        let file = std::fs::OpenOptions::new().read(true).open(self.folder.join(&part.name))?;
+        self.ready = io::Cursor::new(part.header()?);
         let left = part.size_bytes;
         self.current = Some((part, file, left, CopyRows::default()));
         Ok(())
@@ -175,15 +185,9 @@ fn parts(host: &dyn Host, folder: &Path) -> Result<Vec<Part>, SourceError> {
     names.sort_by_key(|name| name != CONTENTS);
     let mut parts = Vec::new();
     for name in names {
-        let path = folder.join(&name);
-        let size_bytes = host.status(&path).map_err(&failed)?.size_bytes;
+        let size_bytes = host.status(&folder.join(&name)).map_err(&failed)?.size_bytes;
         let table = expected.remove(&*name.to_string_lossy()).flatten();
-        let mut header = tar::Header::new_gnu();
-        header.set_size(size_bytes);
-        header.set_mode(0o600);
-        header.set_path(&name).map_err(&failed)?;
-        header.set_cksum();
-        parts.push(Part { path, table, header: header.as_bytes().to_vec(), size_bytes });
+        parts.push(Part { name, table, size_bytes });
     }
     match expected.keys().next() {
         Some(name) => Err(incomplete(format!("`{name}` is in its table of contents, and not in its folder"))),

@@ -13,7 +13,25 @@ use crate::workflow::site::{Copy, Site, node_of};
 use std::collections::BTreeMap;
 use std::io::Read;
 
-pub(super) fn destination(
+/// Looks at all destinations at once: one that does not answer holds up no other.
+pub(super) fn all(
+    host: &dyn Host,
+    plan: &Plan,
+    scope: Scope,
+    orphans: &[SetName],
+) -> BTreeMap<DestinationName, Fact<DestinationFacts>> {
+    std::thread::scope(|threads| {
+        let look = |declared| move || destination(host, plan, declared, scope, orphans);
+        let looks: Vec<_> =
+            plan.destinations.iter().map(|declared| (declared.0, threads.spawn(look(declared)))).collect();
+        let seen = |look: std::thread::ScopedJoinHandle<'_, _>| {
+            look.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        looks.into_iter().map(|(name, look)| (name.clone(), seen(look))).collect()
+    })
+}
+
+fn destination(
     host: &dyn Host,
     plan: &Plan,
     (name, declaration): (&DestinationName, &DestinationDeclaration),
@@ -175,9 +193,9 @@ mod tests {
     use crate::decide::testing::{Scene, at, local, manifest, set};
     use crate::destinations::memory::{Faults, MemoryDestination};
     use crate::format::Layout;
-    use crate::host::FakeHost;
+    use crate::host::{FakeHost, RealHost};
     use crate::workflow::keyring::Keyring;
-    use std::io;
+    use std::io::{self, Write};
 
     const NOW: &str = "2026-11-20T12:00:00Z";
 
@@ -300,5 +318,52 @@ mod tests {
         assert_eq!(serde_json::from_str::<Fact<u8>>(&text).expect("a fact"), fact);
         let older = text.replace(",\"trouble\":\"refused\"", "");
         assert_eq!(serde_json::from_str::<Fact<u8>>(&older).expect("a fact").trouble, None);
+    }
+
+    /// A server that refuses everybody, once as many have come at once.
+    fn refuses_together(count: usize) -> u16 {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("it is bound").port();
+        let together = std::sync::Arc::new(std::sync::Barrier::new(count));
+        std::thread::spawn(move || {
+            for mut client in listener.incoming().flatten() {
+                let together = std::sync::Arc::clone(&together);
+                std::thread::spawn(move || {
+                    let _came = client.read(&mut [0; 4096]);
+                    together.wait();
+                    let _gone = client.write_all(
+                        b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+                    );
+                });
+            }
+        });
+        port
+    }
+
+    #[test]
+    fn destinations_are_looked_at_at_once() {
+        let port = refuses_together(3);
+        let folder = tempfile::tempdir().expect("a folder");
+        RealHost.write_atomic(&folder.path().join("pw"), b"x", 0o600).expect("room");
+        let one = |name: &str| {
+            format!(
+                "  {name}: {{ type: webdav, url: 'http://127.0.0.1:{port}', path: {name}, user: u, password: {{ file: pw }}, \
+                 timeout: 20s, retries: 1 }}\n"
+            )
+        };
+        let text = format!(
+            "version: 1\nname: three\nscope: user\nscheduler: embedded\ndestinations:\n{}{}{}sets:\n  s: {{ type: files, \
+             paths: [/etc], schedule: daily 03:00, destinations: [a, b, c] }}\n",
+            one("a"),
+            one("b"),
+            one("c")
+        );
+        let plan = crate::declared::parse_text("plan.yaml", &text, folder.path(), folder.path());
+        let plan = plan.expect("a plan").plan;
+        let seen = all(&RealHost, &plan, Scope::Newest, &[]);
+        for (name, fact) in &seen {
+            assert_eq!(fact.trouble, Some(Trouble::Refused), "{name}: {fact:?}");
+        }
+        assert_eq!(seen.len(), 3);
     }
 }

@@ -11,7 +11,9 @@ use servers::webdav::{self, Maker, Webdav};
 use servers::{Azurite, S3, Sshd};
 use std::fs;
 use std::path::{Path, PathBuf};
-use support::{Bench, rows, set_mode, sh};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use support::{Bench, flip_byte, rows, set_mode, sh};
 
 /// A destination that a server keeps, as a plan file has it.
 struct Place {
@@ -309,4 +311,50 @@ fn slow_and_dead_destinations_do_not_keep_the_others_from_their_snapshot() {
     };
     assert_eq!(newest("behind"), newest("near"));
     bench.bkp("drill shop --destination behind").exits(0);
+}
+
+#[test]
+fn damage_that_a_copy_finds_is_proven_at_its_origin_and_pushes_nothing_out() {
+    let (bench, server) = (bench(), Webdav::start(Maker::Rclone));
+    let kept = server.root.join("kept");
+    // The second time that an artifact is fetched, which is for the copy, its disk has lost a bit of it.
+    let fetched = Arc::new(AtomicU32::new(u32::MAX));
+    let front = {
+        let (fetched, kept) = (Arc::clone(&fetched), kept.clone());
+        servers::Front::before(server.server.port(), move |request| {
+            let artifact = request.method == "GET" && request.target.ends_with("/shop.db.zst");
+            if artifact
+                && fetched.load(Ordering::SeqCst) != u32::MAX
+                && fetched.fetch_add(1, Ordering::SeqCst) == 1
+            {
+                let newest = sh("ls -d testhost/shop/* | sort | tail -1", &kept);
+                flip_byte(&kept.join(newest.trim()).join("shop.db.zst"));
+            }
+            None
+        })
+    };
+    let near = format!(
+        "type: webdav, url: \"http://127.0.0.1:{}\", path: kept, user: {}, password: {}",
+        front.port(),
+        webdav::USER,
+        secret(&bench, "password", webdav::PASSWORD)
+    );
+    let body = format!(
+        "defaults: {{ schedule: daily 03:00, destinations: [near, far], retention: {{ last: 1 }} }}\ndestinations:\n  \
+         near: {{ {near} }}\n  far: {{ type: local, path: {}, copy_from: near }}\n",
+        bench.other_device("far").display()
+    );
+    bench.plan_of("plan", &body, "  shop: { type: sqlite, path: shop.db }\n");
+    bench.apply("plan");
+    let good = bench.ids("shop");
+    fetched.store(0, Ordering::SeqCst);
+    let told = bench.bkp("run shop").exits(3);
+    told.says("copying it from `near`").says("mend `near`").says("snapshot disproven");
+    assert_eq!(fetched.load(Ordering::SeqCst), 3, "read back, copied, and looked at again");
+    let damaged = bench.finding("digest-differs");
+    assert_eq!(damaged.destination.as_deref(), Some("near"), "{damaged:?}");
+    // What was proven before is still at both.
+    for at in ["near", "far"] {
+        bench.bkp(&format!("drill shop --destination {at} --snapshot {}", good[0])).exits(0);
+    }
 }

@@ -6,7 +6,9 @@ use crate::destinations::memory::{Faults, MemoryDestination};
 use crate::format::{Digest, StoredSize};
 use crate::host::{Command, Host, RealHost, pulse};
 use crate::pipeline::compress::decompressor;
-use crate::pipeline::{ReadBackError, StoreError, copy_object, sidecar, store_bytes, store_index};
+use crate::pipeline::{
+    ReadBackError, StoreError, copy_artifact, copy_object, sidecar, store_bytes, store_index,
+};
 use std::io::Write;
 
 #[test]
@@ -112,5 +114,31 @@ fn copy_that_is_told_to_end_publishes_nothing() {
     let asked = AtomicU64::new(0);
     let (result, bytes) = copied(&origin, &stored, &|| asked.fetch_add(1, Ordering::Relaxed) > 2);
     assert!(matches!(result, Err(StoreError::Cancelled)), "{result:?}");
+    assert_eq!(bytes, None);
+}
+
+#[test]
+fn copy_of_an_artifact_is_read_back_and_one_that_is_not_waited_for_does_not_stay() {
+    let origin = MemoryDestination::prepared("origin");
+    let stored = store_bytes(&host(), &origin, &key("one"), &noise(3 << 20)).expect("room");
+    let id = crate::format::SnapshotId::new(jiff::Timestamp::UNIX_EPOCH, 1);
+    let mut member = crate::decide::testing::manifest(id, id.started_at(), None).members.remove(0);
+    (member.stored, member.plain) = (stored, Some(stored));
+    let copied = |target: &MemoryDestination, cancelled: &(dyn Fn() -> bool + Sync)| {
+        let to = lane("target", Compression::None, target);
+        let copied = copy_artifact(&host(), (&origin, &key("one")), &to, &member, cancelled);
+        (copied.map(|_| ()), target.bytes(&to.key))
+    };
+    let (result, bytes) = copied(&MemoryDestination::prepared("target"), &|| false);
+    result.expect("a copy");
+    assert!(bytes.expect("it is there") == noise(3 << 20));
+    // Told to end once it is published: what was not read back is no copy.
+    let target = MemoryDestination::prepared("target");
+    let (result, bytes) = copied(&target, &|| !target.order().is_empty());
+    assert!(matches!(result, Err(StoreError::Cancelled)), "{result:?}");
+    assert_eq!((bytes, target.order().len()), (None, 1), "it was there, and was taken back");
+    let target = MemoryDestination::prepared("target").with(Faults { flips: Some(""), ..Faults::default() });
+    let (result, bytes) = copied(&target, &|| false);
+    assert!(matches!(result, Err(StoreError::ReadBack(_))), "{result:?}");
     assert_eq!(bytes, None);
 }

@@ -242,6 +242,43 @@ fn backup_of_a_database_under_writes_is_one_moment() {
 }
 
 #[test]
+fn diff_keeps_its_place_whatever_the_names_are() {
+    let bench = Bench::new();
+    // Names that sort one way as texts and another by the parts of their paths, and one that is no text.
+    let names =
+        ["a", "a.b", "a b", "a-", "a/c", "a/b.x", "a/b/z", "B", "b", "é", "z/1", "z/10", "z/2", "z.d/x"];
+    let files = |bench: &Bench, keep: &dyn Fn(usize) -> bool| {
+        sh("rm -rf one two", bench.root());
+        for (index, name) in names.iter().enumerate().filter(|(index, _)| keep(*index)) {
+            for root in ["one", "two"] {
+                let file = if *name == "a" { "a/self" } else { name };
+                bench.write(&format!("{root}/{file}"), format!("{index}"));
+            }
+        }
+        sh("printf x >one/\"$(printf 'no-text-\\377')\"", bench.root());
+    };
+    files(&bench, &|_| true);
+    bench.plan("  docs: { type: files, paths: [two, one] }\n");
+    bench.apply("plan");
+    for missing in [0, 4, 6, 9, 13] {
+        files(&bench, &|index| index != missing);
+        bench.bkp("run docs").exits(0);
+        let first = bench.ids("docs")[0].clone();
+        let said = bench.bkp(&format!("diff docs {first} --format json")).exits(0).out;
+        let told: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+        let differences = told["differences"].as_array().expect("a list");
+        // Folders have no bytes of their own.
+        let of = |symbol: &str| {
+            let named = differences.iter().filter(|it| it["symbol"] == symbol && it["detail"] != "0 bytes");
+            named.filter_map(|it| it["object"].as_str()).collect::<Vec<_>>()
+        };
+        let (gone, name) = (of("-"), names[missing]);
+        assert!(gone.len() == 2 && gone.iter().all(|it| it.contains(name)), "{name}: {said}");
+        assert_eq!(of("+"), Vec::<&str>::new(), "{name}: {said}");
+    }
+}
+
+#[test]
 fn ls_and_diff_show_what_is_in_snapshots() {
     let bench = Bench::with_two_sets();
     bench.apply("plan");

@@ -8,7 +8,7 @@ use crate::destinations::Access;
 use crate::diagnostic::Diagnostic;
 use crate::exit_code::ExitCode;
 use crate::format::SnapshotId;
-use crate::workflow::look;
+use crate::workflow::{compare, look};
 use clap::Args;
 
 /// Shows what differs between two snapshots of a set
@@ -40,15 +40,16 @@ pub fn diff(context: &Context<'_>, args: &DiffArgs) -> Result<ExitCode, Failure>
     let site = sites.first().ok_or_else(|| Diagnostic::new("no destination", args.set.to_string()))?;
     let before = look::choose(site, &args.set, &loaded.plan.moved, Some(args.before))?;
     let after = look::choose(site, &args.set, &loaded.plan.moved, args.after)?;
-    let differences = look::diff(site, &before, &after)?;
+    let differences = compare::diff(site, &before, &after)?;
     let text = match args.format {
         ReportFormat::Json => {
             format!("{:#}\n", serde_json::json!({"format_version": 1, "differences": differences}))
         }
         ReportFormat::Text if differences.is_empty() => "The snapshots hold the same data.\n".to_owned(),
         ReportFormat::Text => {
-            let line =
-                |it: &look::Difference| format!("{} {} {} ({})", it.symbol, it.member, it.object, it.detail);
+            let line = |it: &compare::Difference| {
+                format!("{} {} {} ({})", it.symbol, it.member, it.object, it.detail)
+            };
             let mut lines: Vec<String> = differences.iter().map(line).collect();
             lines.push(String::new());
             lines.join("\n")

@@ -325,6 +325,11 @@ impl<R: Read> IndexReader<R> {
         Self { inner: io::BufReader::with_capacity(64 << 10, inner), line: 0, ended: false }
     }
 
+    /// What it reads from; bytes that were read ahead are gone.
+    pub fn into_inner(self) -> R {
+        self.inner.into_inner()
+    }
+
     fn next_line(&mut self) -> Result<Option<Vec<u8>>, IndexError> {
         let mut bytes = Vec::new();
         let count = self

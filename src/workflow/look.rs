@@ -1,8 +1,7 @@
-//! Snapshots listed, their contents shown, two of them compared.
+//! Snapshots listed and chosen, and their contents shown.
 
 use super::drill::open_index;
 use super::history::all_looked_into;
-use super::restore::demand_opened;
 use super::site::{Copy, Depth, Site, node_of};
 use super::{LoadedPlan, WorkflowError};
 use crate::declared::{DestinationName, SetName};
@@ -12,7 +11,6 @@ use crate::format::{IndexEntry, IndexReader, Manifest, ManifestMember, SnapshotI
 use crate::host::Host;
 use crate::observed::{SealedFacts, SnapshotFacts, SnapshotState};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 /// The destinations of a set, or the one that was named.
 pub fn sites(
@@ -118,8 +116,7 @@ pub fn entries(
     each: &mut dyn FnMut(IndexEntry) -> Result<(), WorkflowError>,
 ) -> Result<bool, WorkflowError> {
     let Some(index) = &member.index else { return Ok(false) };
-    let damaged =
-        |why: String| Diagnostic::new("list of entries not readable", index.object.clone()).why(why);
+    let damaged = |why: String| not_readable(&index.object, why);
     let mut reader =
         open_index((site, manifest), copy, index).map_err(|error| damaged(super::verify::chain(&error)))?;
     for entry in IndexReader::new(&mut reader) {
@@ -129,117 +126,7 @@ pub fn entries(
     Ok(true)
 }
 
-/// One difference between two snapshots.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
-pub struct Difference {
-    /// The member.
-    pub member: String,
-    /// The entry or the count; empty for the member itself.
-    pub object: String,
-    /// `+`, `-` or `~`.
-    pub symbol: char,
-    /// Before and after, in words.
-    pub detail: String,
-}
-
-/// What differs between two snapshots of a set: members, entries, counts.
-pub fn diff(site: &Site, before: &Chosen, after: &Chosen) -> Result<Vec<Difference>, WorkflowError> {
-    for chosen in [before, after] {
-        demand_opened(site, &chosen.sealed.manifest)?;
-    }
-    let mut differences = Vec::new();
-    let by_name = |chosen: &'_ Chosen| -> BTreeMap<String, ManifestMember> {
-        chosen.sealed.manifest.members.iter().map(|member| (member.name.clone(), member.clone())).collect()
-    };
-    let (mut old, new) = (by_name(before), by_name(after));
-    // A single member bears its set's name: where the set moved, so did it.
-    let (was_set, is_set) = (&before.copy.stored_as, &after.copy.stored_as);
-    if was_set != is_set
-        && !new.contains_key(was_set.as_str())
-        && !old.contains_key(is_set.as_str())
-        && let Some(member) = old.remove(was_set.as_str())
-    {
-        old.insert(is_set.to_string(), member);
-    }
-    let whole = |member: &str, symbol, detail: String| Difference {
-        member: member.to_owned(),
-        object: String::new(),
-        symbol,
-        detail,
-    };
-    for (name, member) in &old {
-        if !new.contains_key(name) {
-            differences.push(whole(name, '-', format!("{} bytes", plain_bytes(member))));
-        }
-    }
-    for (name, member) in &new {
-        match old.get(name) {
-            None => differences.push(whole(name, '+', format!("{} bytes", plain_bytes(member)))),
-            Some(was)
-                if was.plain.is_some()
-                    && was.plain.map(|it| it.sha256) == member.plain.map(|it| it.sha256) => {}
-            Some(was) => differences.extend(diff_member(site, (before, was), (after, member))?),
-        }
-    }
-    Ok(differences)
-}
-
-/// Bytes that the source made; those that are stored where nothing opens what is encrypted.
-fn plain_bytes(member: &ManifestMember) -> u64 {
-    member.plain.unwrap_or(member.stored).bytes
-}
-
-fn diff_member(
-    site: &Site,
-    (before, was): (&Chosen, &ManifestMember),
-    (after, is): (&Chosen, &ManifestMember),
-) -> Result<Vec<Difference>, WorkflowError> {
-    let change = |object: &str, symbol, detail: String| Difference {
-        member: is.name.clone(),
-        object: object.to_owned(),
-        symbol,
-        detail,
-    };
-    let mut old: BTreeMap<PathBuf, IndexEntry> = BTreeMap::new();
-    let listed = entries(site, (&before.copy, &before.sealed.manifest), was, &mut |entry| {
-        old.insert(entry.path.clone(), entry);
-        Ok(())
-    })?;
-    let mut differences = Vec::new();
-    if listed {
-        entries(site, (&after.copy, &after.sealed.manifest), is, &mut |entry| {
-            let path = entry.path.display().to_string();
-            match old.remove(&entry.path) {
-                None => differences.push(change(&path, '+', format!("{} bytes", entry.size_bytes))),
-                Some(was) if was == entry => {}
-                Some(was) => differences.push(change(
-                    &path,
-                    '~',
-                    format!("{} -> {} bytes", was.size_bytes, entry.size_bytes),
-                )),
-            }
-            Ok(())
-        })?;
-        differences.extend(old.iter().map(|(path, entry)| {
-            change(&path.display().to_string(), '-', format!("{} bytes", entry.size_bytes))
-        }));
-        differences.sort();
-        return Ok(differences);
-    }
-    let names: std::collections::BTreeSet<_> = was.counts.0.keys().chain(is.counts.0.keys()).collect();
-    for name in names {
-        let (old, new) = (was.counts.0.get(name), is.counts.0.get(name));
-        match (old, new) {
-            (None, Some(new)) => differences.push(change(name, '+', new.to_string())),
-            (Some(old), None) => differences.push(change(name, '-', old.to_string())),
-            (Some(old), Some(new)) if old != new => {
-                differences.push(change(name, '~', format!("{old} -> {new}")));
-            }
-            (Some(_), Some(_)) | (None, None) => {}
-        }
-    }
-    if differences.is_empty() {
-        differences.push(change("", '~', "the bytes differ, the counts do not".to_owned()));
-    }
-    Ok(differences)
+/// A list of entries that cannot be read, and why.
+pub(super) fn not_readable(object: &str, why: String) -> Diagnostic {
+    Diagnostic::new("list of entries not readable", object.to_owned()).why(why)
 }

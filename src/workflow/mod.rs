@@ -3,6 +3,7 @@
 //! Decisions are `decide`'s, bytes are `pipeline`'s; what stands here is the order of things. Nothing here prints.
 
 pub mod apply;
+pub mod compare;
 pub mod condition;
 pub mod daemon;
 pub mod delete;

@@ -6,6 +6,7 @@
 
 mod body;
 mod client;
+mod ended;
 mod listing;
 mod rsync;
 mod session;

@@ -108,7 +108,10 @@ fn finish(context: &Context<'_>, after: &Outlook, applied: &Applied) -> ExitCode
     if after.kind == SchedulerKind::Embedded && !after.daemon_lives() {
         context.print("not scheduled: start bkp daemon\n");
     }
-    let converged = left.is_empty()
+    // What the plan file asks for and no destination of it can give is not as declared.
+    let enough = copies.iter().all(|it| it.lacking(it.verified) == (None, None));
+    let converged = enough
+        && left.is_empty()
         && applied.failed.is_empty()
         && applied.left_out.is_empty()
         && after.review.blocked.is_empty()

@@ -43,7 +43,7 @@ pub fn delete(context: &Context<'_>, args: &DeleteArgs) -> Result<ExitCode, Fail
     let access = if args.dry_run { Access::Look } else { Access::Change };
     let sites = look::sites(context.host, loaded, &args.set, args.destination.as_ref(), access)?;
     if args.dry_run {
-        for site in workflow::allowed(loaded, &args.set, args.snapshot, &sites)? {
+        for site in workflow::allowed(context.host, loaded, &args.set, args.snapshot, &sites)? {
             context.print(&format!("would remove {} at {}\n", args.snapshot, site));
         }
         return Ok(ExitCode::Ok);

@@ -169,9 +169,10 @@ fn row(
     let Some(snapshots) = world.snapshots(name, destination) else {
         let reason = match world.destination(destination) {
             Seen::Unknown(diagnostic) => diagnostic.sentence(),
-            Seen::NotSupplied | Seen::Absent | Seen::Present(_) => {
-                format!("destination `{destination}` was not observed")
+            Seen::Absent | Seen::Present(_) => {
+                format!("the marker of `{destination}` is not there: a file system may not be mounted")
             }
+            Seen::NotSupplied => format!("destination `{destination}` was not observed"),
         };
         for level in [Level::Stored, Level::Intact, Level::Restored] {
             row.levels.insert(level, LevelState::unknown(reason.clone()));
@@ -188,6 +189,14 @@ fn row(
     row.newest = newest.map(|(snapshot, _)| snapshot.id);
     row.size_bytes = newest.map(|(_, sealed)| sealed.manifest.stored_bytes());
     row.previous_size_bytes = complete.next().map(|(_, sealed)| sealed.manifest.stored_bytes());
+    if let Some((snapshot, sealed)) = newest.filter(|(_, sealed)| sealed.manifest.plan != world.plan.name) {
+        // It may be of other data: nothing that it proves is proven of what this plan declares.
+        let reason = format!("{} is plan `{}`'s", snapshot.id, sealed.manifest.plan);
+        for level in [Level::Stored, Level::Intact, Level::Restored] {
+            row.levels.insert(level, LevelState::unproven(reason.clone()));
+        }
+        return row;
+    }
     row.levels.insert(Level::Stored, stored(world, set, destination, snapshots, newest));
     let prove = world.plan.prove(set, destination);
     for (level, age_max) in
@@ -312,6 +321,9 @@ fn set_freshness(world: &World<'_>, set: &SetDeclaration, at: Timestamp) -> Fres
 
 /// One thing that was found out about a snapshot's bytes.
 struct Evidence {
+    /// When it was found out.
+    of: Timestamp,
+    /// When that held last, or was found to hold no more.
     at: Timestamp,
     snapshot: SnapshotId,
     disproven: Option<String>,
@@ -325,7 +337,8 @@ fn evidence(level: Level, snapshot: &SnapshotFacts, sealed: &SealedFacts) -> Vec
     if level == Level::Intact
         && let Some(at) = sealed.manifest.members.iter().map(|member| member.read_back_at).min()
     {
-        all.push(Evidence { at, snapshot: snapshot.id, disproven: None, words: "read back by its run" });
+        let words = "read back by its run";
+        all.push(Evidence { of: at, at, snapshot: snapshot.id, disproven: None, words });
     }
     for record in &sealed.proofs {
         let same = record.manifest_sha256 == sealed.manifest_sha256 && record.snapshot == snapshot.id;
@@ -338,10 +351,28 @@ fn evidence(level: Level, snapshot: &SnapshotFacts, sealed: &SealedFacts) -> Vec
             || (record.level == Level::Restored && level == Level::Intact && disproven.is_none());
         if same && speaks {
             let words = if record.level == Level::Restored { "restored" } else { "read back" };
-            all.push(Evidence { at: record.at, snapshot: snapshot.id, disproven, words });
+            all.push(Evidence { of: record.at, at: record.at, snapshot: snapshot.id, disproven, words });
+        }
+    }
+    if level == Level::Restored
+        && let Some((at, reason)) = damaged_since(sealed)
+    {
+        // What came back once and is not what was made any more does not come back again.
+        for proof in all.iter_mut().filter(|it| it.disproven.is_none() && it.at < at) {
+            (proof.at, proof.disproven) = (at, Some(reason.to_owned()));
         }
     }
     all
+}
+
+/// What the newest proof of a snapshot's bytes found wrong with them, and when.
+fn damaged_since(sealed: &SealedFacts) -> Option<(Timestamp, &str)> {
+    let ours = sealed.proofs.iter().filter(|it| it.manifest_sha256 == sealed.manifest_sha256);
+    let newest = ours.filter(|it| it.level == Level::Intact).max_by_key(|it| it.at)?;
+    match &newest.result {
+        Outcome::Proven => None,
+        Outcome::Disproven { reason } => Some((newest.at, reason)),
+    }
 }
 
 fn is_unread(snapshot: &SnapshotFacts) -> bool {
@@ -356,7 +387,7 @@ fn proof_level(world: &World<'_>, level: Level, age_max: Span, snapshots: &[Snap
         .flat_map(|(snapshot, sealed)| evidence(level, snapshot, sealed))
         .collect();
     let trusted = all.iter().filter(|it| it.at <= world.now + CLOCK_SLACK);
-    let Some(newest) = trusted.max_by_key(|it| (it.at, it.disproven.is_some())) else {
+    let Some(newest) = trusted.max_by_key(|it| (it.of, it.disproven.is_some())) else {
         let verb = if level == Level::Restored { "restored" } else { "read back" };
         // A listing tells that there is no proof of a restore.
         let tells = |it: &SnapshotFacts| level == Level::Restored && it.state == SnapshotState::NeverRestored;
@@ -381,3 +412,6 @@ fn proof_level(world: &World<'_>, level: Level, age_max: Span, snapshots: &[Snap
         LevelState::Expired { at, evidence: format!("{evidence}, and a proof may be {age_max} old") }
     }
 }
+
+#[cfg(test)]
+mod tests;

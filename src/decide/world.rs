@@ -4,8 +4,8 @@ use crate::declared::{DestinationName, NodeName, Pause, Plan, Scope, SetDeclarat
 use crate::diagnostic::Diagnostic;
 use crate::format::Digest;
 use crate::observed::{
-    DestinationFacts, Facts, InstalledJob, JobName, Observed, SchedulerFacts, SchedulerKind, SealedFacts,
-    SnapshotFacts, SnapshotState, Trouble,
+    DestinationFacts, Facts, InstalledJob, JobName, JournalEntry, JournalEvent, Observed, SchedulerFacts,
+    SchedulerKind, SealedFacts, SnapshotFacts, SnapshotState, Trouble,
 };
 use jiff::Timestamp;
 use std::path::PathBuf;
@@ -89,10 +89,32 @@ impl<'a> World<'a> {
     /// A set's snapshots at a destination, in order of sequence; none where nothing is known of the destination.
     pub(super) fn snapshots(&self, set: &SetName, name: &DestinationName) -> Option<&'a [SnapshotFacts]> {
         match self.destination(name) {
+            _ if self.has_lost_its_marker(name) => None,
             Seen::Present(facts) => Some(facts.sets.get(set).map_or(&[][..], Vec::as_slice)),
             Seen::Absent => Some(&[]),
             Seen::Unknown(_) | Seen::NotSupplied => None,
         }
+    }
+
+    /// Whether a destination at which the journal knows snapshots has no marker: a mount that is missing looks like an empty
+    /// folder, and nothing is known of what lies there.
+    fn has_lost_its_marker(&self, name: &DestinationName) -> bool {
+        let prepared = match self.destination(name) {
+            Seen::Present(facts) => facts.prepared,
+            Seen::Absent => false,
+            Seen::Unknown(_) | Seen::NotSupplied => true,
+        };
+        let journal = self.facts.journal.as_ref().and_then(|fact| fact.observed.present());
+        let sealed_here = |entry: &JournalEntry| match &entry.event {
+            JournalEvent::Sealed { destination, .. } => destination == name,
+            JournalEvent::Started { .. }
+            | JournalEvent::Finished { .. }
+            | JournalEvent::Skipped { .. }
+            | JournalEvent::Held { .. }
+            | JournalEvent::Removing { .. }
+            | JournalEvent::Proved { .. } => false,
+        };
+        !prepared && journal.is_some_and(|journal| journal.entries.iter().any(sealed_here))
     }
 
     pub(super) fn scheduler(&self, kind: SchedulerKind) -> Seen<'a, SchedulerFacts> {

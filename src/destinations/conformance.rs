@@ -223,7 +223,7 @@ pub(crate) fn odd_names_come_back<B: Bed>() {
     assert_eq!(keys(&*destination, &snapshot()), expected);
     // Where they are read together all of them come, and nothing that is not there.
     let all: Vec<Key> = names.iter().copied().chain(["absent"]).map(key).collect();
-    let together = destination.get_together(&all);
+    let together = destination.get_together(&all, 1 << 20);
     if !together.is_empty() {
         assert_eq!(together, names.iter().map(|name| (key(name), name.as_bytes().to_vec())).collect());
     }

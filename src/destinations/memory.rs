@@ -208,13 +208,18 @@ impl Destination for MemoryDestination {
         }
     }
 
-    fn get_together(&self, keys: &[Key]) -> BTreeMap<Key, Vec<u8>> {
+    fn get_together(&self, keys: &[Key], bytes_max: u64) -> BTreeMap<Key, Vec<u8>> {
         let mut world = self.world();
         if !world.faults.reads_together {
             return BTreeMap::new();
         }
         world.questions.push(format!("get {} together", keys.len()));
-        keys.iter().filter_map(|key| Some((key.clone(), world.objects.get(key)?.clone()))).collect()
+        let small = |key: &Key| world.objects.get(key).filter(|it| it.len() as u64 <= bytes_max).cloned();
+        keys.iter().filter_map(|key| Some((key.clone(), small(key)?))).collect()
+    }
+
+    fn lists_deep(&self) -> bool {
+        true
     }
 
     fn list(&self, prefix: &Prefix) -> Result<Vec<Object>, DestinationError> {

@@ -215,9 +215,9 @@ pub trait Destination: Send + Sync {
         Ok(body)
     }
 
-    /// Small objects read whole, where that is quicker for many than for each. What is not among them was not to be had so,
-    /// and is asked for by [`Self::get`].
-    fn get_together(&self, _keys: &[Key]) -> BTreeMap<Key, Vec<u8>> {
+    /// Objects of no more bytes than that read whole, where that is quicker for many than for each. What is not among them was
+    /// not to be had so, and is asked for by [`Self::get`].
+    fn get_together(&self, _keys: &[Key], _bytes_max: u64) -> BTreeMap<Key, Vec<u8>> {
         BTreeMap::new()
     }
 
@@ -230,6 +230,11 @@ pub trait Destination: Send + Sync {
     /// All objects below a prefix, sorted by key. Temporary leftovers are not objects. A prefix that does not exist
     /// has none.
     fn list(&self, prefix: &Prefix) -> Result<Vec<Object>, DestinationError>;
+
+    /// Whether one listing of many folders is quicker than one of each.
+    fn lists_deep(&self) -> bool {
+        false
+    }
 
     /// The names of folders directly below a prefix, as stored (encoded), sorted.
     fn folders(&self, prefix: &Prefix) -> Result<Vec<String>, DestinationError>;

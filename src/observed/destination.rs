@@ -64,7 +64,7 @@ pub struct SealedFacts {
     pub manifest: Manifest,
     /// Whether its objects are all there.
     pub objects: ObjectsState,
-    /// The proofs beside it, oldest first.
+    /// The proofs beside it that speak now, oldest first: of each level the newest, back to one that held.
     pub proofs: Vec<ProofRecord>,
     /// Names of objects that somebody tried to read and that must first be brought back from their tier.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -132,6 +132,9 @@ pub struct JournalFacts {
     pub entries: Vec<JournalEntry>,
     /// Numbers of the lines that could not be read, from 1.
     pub damaged_lines: Vec<u64>,
+    /// Sets whose last run began, did not end, and holds its lock no more; each with that run's snapshot.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub cut_short: BTreeMap<SetName, SnapshotId>,
     /// Sets whose user's journal is not there, each with where it would lie.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub missing: BTreeMap<SetName, PathBuf>,

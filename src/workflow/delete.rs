@@ -2,7 +2,7 @@
 
 use super::history::all_looked_into;
 use super::site::{Copy, Site};
-use super::{LoadedPlan, WorkflowError, lock, prune};
+use super::{LoadedPlan, WorkflowError, journal, lock, prune};
 use crate::decide;
 use crate::declared::SetName;
 use crate::diagnostic::Diagnostic;
@@ -17,8 +17,10 @@ fn is_verified(snapshot: &SnapshotFacts) -> bool {
         .any(|it| it.complete && it.verified)
 }
 
-/// Where a snapshot lies and may be removed. It is an error where it is the last verified one.
+/// Where a snapshot lies and may be removed, or is remembered and lies no more. It is an error where it is the last verified
+/// one.
 fn removable<'a>(
+    host: &dyn Host,
     loaded: &LoadedPlan,
     set: &SetName,
     id: SnapshotId,
@@ -28,7 +30,12 @@ fn removable<'a>(
     for site in sites {
         let history = all_looked_into(site, set, &loaded.plan.moved)
             .map_err(|error| Diagnostic::from_error("destination not readable", &error))?;
-        let Some(wanted) = history.iter().find(|snapshot| snapshot.id == id) else { continue };
+        let Some(wanted) = history.iter().find(|snapshot| snapshot.id == id) else {
+            if journal::remembers(host, &loaded.places.state, set, &site.name, id) {
+                found.push((site, Copy { id, stored_as: set.clone() }));
+            }
+            continue;
+        };
         let others = history.iter().any(|snapshot| snapshot.id != id && is_verified(snapshot));
         if is_verified(wanted) && !others {
             let what = format!("set `{set}`, destination `{}`, snapshot {id}", site.name);
@@ -49,12 +56,13 @@ fn removable<'a>(
 
 /// The destinations at which a snapshot would be removed.
 pub fn allowed(
+    host: &dyn Host,
     loaded: &LoadedPlan,
     set: &SetName,
     id: SnapshotId,
     sites: &[Site],
 ) -> Result<Vec<String>, WorkflowError> {
-    Ok(removable(loaded, set, id, sites)?.into_iter().map(|(site, _)| site.name.to_string()).collect())
+    Ok(removable(host, loaded, set, id, sites)?.into_iter().map(|(site, _)| site.name.to_string()).collect())
 }
 
 /// Removes a snapshot at each of the given destinations and names those where it was removed.
@@ -67,7 +75,7 @@ pub fn delete(
 ) -> Result<Vec<String>, WorkflowError> {
     let _lock = lock::set(host, &loaded.places.state, set, &format!("delete {set}"))?;
     let mut removed = Vec::new();
-    for (site, copy) in removable(loaded, set, id, sites)? {
+    for (site, copy) in removable(host, loaded, set, id, sites)? {
         if !prune::remove(host, &loaded.places, site, set, &copy, "deleted by hand")? {
             return Err(Diagnostic::new(
                 "snapshot in use",

@@ -29,7 +29,13 @@ pub fn one(
         Ok((sealed, shown)) => (Some(sealed), Ok(shown)),
         Err((sealed, unproven)) => (sealed, Err(unproven)),
     };
-    conclude(host, places, (site, set, copy), Level::Restored, sealed.as_ref(), outcome)
+    let subject = (site, set, copy);
+    if let (Err(Unproven::BytesDiffer(reason)), Some(sealed)) = (&outcome, &sealed) {
+        // It was found out on the way to a restore, and is true without one.
+        let differ = Err(Unproven::BytesDiffer(reason.clone()));
+        let _told_below = conclude(host, places, subject, Level::Intact, Some(sealed), differ);
+    }
+    conclude(host, places, subject, Level::Restored, sealed.as_ref(), outcome)
 }
 
 type Attempt = Result<(SealedFacts, Shown), (Option<SealedFacts>, Unproven)>;
@@ -156,9 +162,9 @@ fn drill_member(
     // The digests come first: they say better than the format's own parser what is wrong with the bytes.
     let bytes = body.finish().and_then(|()| index.map_or(Ok(()), ArtifactReader::finish));
     if let Err(error) = &bytes
-        && let Unproven::Disproven(reason) = verify::unproven(error)
+        && let differ @ Unproven::BytesDiffer(_) = verify::unproven(error)
     {
-        return Err(Unproven::Disproven(reason));
+        return Err(differ);
     }
     let restored = restored.map_err(|error| restore_unproven(&error))?;
     bytes.map_err(|error| unproven(&error))?;

@@ -3,7 +3,7 @@
 use super::site::{Copy, Depth, PROOF_LEVELS, Shelf, Site};
 use crate::declared::SetName;
 use crate::destinations::{DestinationError, Object};
-use crate::format::{Key, Level};
+use crate::format::{Key, Level, ProofRecord};
 use crate::observed::{SealedFacts, SnapshotFacts, SnapshotState};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -66,7 +66,7 @@ impl History {
         let mut unseen = unseen.collect::<Vec<usize>>();
         while !unseen.is_empty() {
             let (together, keys) = self.together(site, &unseen);
-            let mut shelf = site.shelf(&keys);
+            let mut shelf = site.shelf(&keys, SHELVED_BYTES_MAX);
             for index in unseen.drain(..together) {
                 self.look_into(site, index, Depth::Objects, &mut shelf)?;
             }
@@ -105,8 +105,11 @@ impl History {
         for copy in copies {
             let objects = listed.remove(&copy).unwrap_or_default();
             let same = known.remove(&copy).filter(|(_, seen)| seen.listed == objects);
-            let (facts, seen) = same
+            let (facts, mut seen) = same
                 .unwrap_or_else(|| (not_read(&copy), Seen { listed: objects, depth: None, revealed: false }));
+            if lies_elsewhere(&facts) {
+                seen.depth = seen.depth.min(Some(Depth::Manifest));
+            }
             self.snapshots.push(facts);
             self.seen.push(seen);
         }
@@ -148,6 +151,12 @@ impl History {
         let copy = copy_of(facts);
         if seen.depth.is_none() {
             facts.state = site.manifest_of(&copy, shelf)?;
+            let manifest = site.layout.manifest(&copy.stored_as, &copy.id);
+            let is_sealed = matches!(facts.state, SnapshotState::Sealed(_));
+            if is_sealed && seen.listed.iter().all(|it| it.key != manifest) {
+                // It was sealed meanwhile: what was listed before is not what lies there.
+                seen.listed = site.target.list(&site.layout.snapshot(&copy.stored_as, &copy.id))?;
+            }
         }
         if depth == Depth::Objects
             && let SnapshotState::Sealed(sealed) = &mut facts.state
@@ -169,6 +178,12 @@ impl History {
     }
 }
 
+/// Whether a listing of a snapshot's folder does not tell of all its objects.
+fn lies_elsewhere(facts: &SnapshotFacts) -> bool {
+    let SnapshotState::Sealed(sealed) = &facts.state else { return false };
+    sealed.manifest.objects().any(|(object, _)| object.starts_with('/'))
+}
+
 fn copy_of(facts: &SnapshotFacts) -> Copy {
     Copy { id: facts.id, stored_as: facts.stored_as.clone() }
 }
@@ -177,13 +192,21 @@ fn not_read(copy: &Copy) -> SnapshotFacts {
     SnapshotFacts { id: copy.id, stored_as: copy.stored_as.clone(), state: SnapshotState::NotRead }
 }
 
-/// What lies in the folder of each snapshot, by one listing for each name of its set.
+/// What lies in the folder of each snapshot: by one listing for each name of its set where that is quicker, and nothing
+/// else that lies there is in the way.
 fn listed(site: &Site, copies: &[Copy]) -> Result<BTreeMap<Copy, Vec<Object>>, DestinationError> {
     let mut found: BTreeMap<Copy, Vec<Object>> = BTreeMap::new();
     let names: BTreeSet<&SetName> = copies.iter().map(|copy| &copy.stored_as).collect();
     for stored_as in names {
         let prefix = site.layout.set(stored_as);
-        for object in site.target.list(&prefix)? {
+        let together = if site.target.lists_deep() { site.target.list(&prefix).ok() } else { None };
+        let Some(objects) = together else {
+            for copy in copies.iter().filter(|copy| copy.stored_as == *stored_as) {
+                found.insert(copy.clone(), site.target.list(&site.layout.snapshot(stored_as, &copy.id))?);
+            }
+            continue;
+        };
+        for object in objects {
             let below = object.key.as_str().strip_prefix(prefix.as_str());
             let folder = below.and_then(|below| below.split_once('/')).map(|(folder, _)| folder.parse());
             if let Some(Ok(id)) = folder {
@@ -233,29 +256,42 @@ pub fn newest_and_restored(
     moved: &BTreeMap<SetName, SetName>,
 ) -> Result<Vec<SnapshotFacts>, DestinationError> {
     let mut snapshots = newest_looked_into(site, set, moved, Depth::Objects)?;
-    if snapshots.iter().any(is_restored) {
+    if snapshots.iter().any(|facts| is_drilled(site, facts)) {
         return Ok(snapshots);
     }
     let copies: Vec<Copy> = snapshots.iter().map(copy_of).collect();
     let listed = listed(site, &copies)?;
-    for facts in snapshots.iter_mut().rev().filter(|facts| facts.state == SnapshotState::NotRead) {
-        let copy = copy_of(facts);
-        let objects = listed.get(&copy).map(Vec::as_slice).unwrap_or_default();
-        if site.proof_keys(&copy, Level::Restored, objects).next().is_none() {
-            facts.state = SnapshotState::NeverRestored;
+    let mut drilled = Vec::new();
+    for (index, copy) in copies.iter().enumerate() {
+        if snapshots[index].state != SnapshotState::NotRead {
             continue;
         }
-        *facts = site.seen(&copy, Depth::Objects)?;
-        if is_restored(facts) {
+        let objects = listed.get(copy).map(Vec::as_slice).unwrap_or_default();
+        match site.proof_keys(copy, Level::Restored, objects).next() {
+            Some(newest) => drilled.push((newest.file_name(), index)),
+            None => snapshots[index].state = SnapshotState::NeverRestored,
+        }
+    }
+    // Their names begin with their time: an old snapshot may have been drilled last.
+    drilled.sort_unstable();
+    for (_, index) in drilled.into_iter().rev() {
+        snapshots[index] = site.seen(&copies[index], Depth::Objects)?;
+        if is_drilled(site, &snapshots[index]) {
             break;
         }
     }
     Ok(snapshots)
 }
 
-fn is_restored(facts: &SnapshotFacts) -> bool {
+/// Whether a proof of a restore, or what disproved one, speaks of a complete snapshot as it is.
+fn is_drilled(site: &Site, facts: &SnapshotFacts) -> bool {
     let SnapshotState::Sealed(sealed) = &facts.state else { return false };
-    sealed.proofs.iter().any(|proof| proof.level == Level::Restored)
+    let speaks = |proof: &ProofRecord| {
+        proof.level == Level::Restored
+            && proof.manifest_sha256 == sealed.manifest_sha256
+            && proof.at <= site.opened_at
+    };
+    sealed.manifest.complete && sealed.proofs.iter().any(speaks)
 }
 
 fn is_complete(facts: &SnapshotFacts) -> bool {

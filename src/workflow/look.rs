@@ -85,9 +85,11 @@ pub fn choose(
             }
         }
     }
-    let what = wanted.map_or_else(|| "a complete snapshot".to_owned(), |id| format!("snapshot {id}"));
-    Err(Diagnostic::new("no such snapshot", format!("set `{set}` has no {what} at `{}`", site.name))
-        .fix(format!("`bkp snapshots {set}` lists them"))
+    let what =
+        wanted.map_or_else(|| "complete snapshot".to_owned(), |id| format!("snapshot {id} with a manifest"));
+    let (place, node) = (site.target.location(), site.layout.node());
+    Err(Diagnostic::new("no such snapshot", format!("set `{set}` of host `{node}` has no {what} at {place}"))
+        .fix(format!("`bkp snapshots {set}` lists them, and `bkp restore --from FILE` the hosts and sets of a destination"))
         .into())
 }
 

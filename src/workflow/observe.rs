@@ -5,9 +5,10 @@ mod source;
 
 pub use source::{LookRequest, Secrets, of_this_user};
 
-use super::{WorkflowError, installed, journal, runner};
+use super::{WorkflowError, installed, journal, lock, runner};
 use crate::declared::{Plan, SetName, TimeZoneName, UserName};
 use crate::diagnostic::Diagnostic;
+use crate::format::SnapshotId;
 use crate::host::SEARCH_PATH;
 use crate::host::{FileKind, Host, account};
 use crate::observed::{
@@ -138,8 +139,19 @@ fn journals(host: &dyn Host, plan: &Plan, places: &Places) -> Fact<JournalFacts>
     }
     if let Observed::Present(facts) = &mut all.observed {
         facts.missing = missing;
+        let own = plan.sets.keys().filter(|set| runner::places_of(plan, set, places).state == places.state);
+        facts.cut_short =
+            own.filter_map(|set| Some((set.clone(), cut_short(host, &places.state, set)?))).collect();
     }
     all
+}
+
+/// The run of a set that was killed, or that the host went down under: it has begun and not ended, and nobody holds its lock.
+fn cut_short(host: &dyn Host, state: &Path, set: &SetName) -> Option<SnapshotId> {
+    let open = || journal::open_run(&journal::of_set(host, state, set).ok()?);
+    let (_, snapshot) = open()?;
+    // A run that ends between the two has written its end before it let go.
+    (!lock::is_held(state, set) && open().is_some_and(|(_, still)| still == snapshot)).then_some(snapshot)
 }
 
 /// The journal of a user, as far as it speaks of that user's sets.

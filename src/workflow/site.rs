@@ -109,9 +109,9 @@ impl Site {
         Ok(copies)
     }
 
-    /// Small objects read whole, as far as there is a quicker way for many.
-    pub fn shelf(&self, keys: &[Key]) -> Shelf {
-        Shelf(self.target.get_together(keys))
+    /// Objects of no more bytes than that read whole, as far as there is a quicker way for many.
+    pub fn shelf(&self, keys: &[Key], bytes_max: u64) -> Shelf {
+        Shelf(self.target.get_together(keys, bytes_max))
     }
 
     /// A small object, from the shelf where it is there.
@@ -249,11 +249,13 @@ impl Site {
         let mut proofs = Vec::new();
         for level in PROOF_LEVELS {
             for key in self.proof_keys(copy, level, listed) {
-                // A proof that cannot be read, or that is not what its name says, proves nothing; the levels that rest
-                // on it fall by themselves.
-                let Ok(proof) = serde_json::from_slice::<ProofRecord>(&self.read(key, shelf)?) else {
-                    continue;
+                // A proof that is gone, or that is not what its name says, proves nothing; the levels that rest on it
+                // fall by themselves.
+                let bytes = match self.read(key, shelf) {
+                    Err(DestinationError::NotFound { .. }) => continue,
+                    read => read?,
                 };
+                let Ok(proof) = serde_json::from_slice::<ProofRecord>(&bytes) else { continue };
                 let name = self.layout.proof(&copy.stored_as, &copy.id, proof.at, proof.level);
                 if proof.snapshot != copy.id || name != *key {
                     continue;

@@ -20,6 +20,8 @@ use std::collections::BTreeMap;
 pub enum Unproven {
     /// It does not hold.
     Disproven(String),
+    /// It does not hold, because the stored bytes are not those that were made, or are not there.
+    BytesDiffer(String),
     /// It could not be told.
     CouldNotTell(String),
 }
@@ -181,7 +183,7 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 /// A read-back's error as what it says about the proof.
 pub fn unproven(error: &ReadBackError) -> Unproven {
     match error {
-        ReadBackError::Differs { .. } | ReadBackError::Missing { .. } => Unproven::Disproven(chain(error)),
+        ReadBackError::Differs { .. } | ReadBackError::Missing { .. } => Unproven::BytesDiffer(chain(error)),
         ReadBackError::Unreadable { .. } | ReadBackError::NotOpened { .. } => {
             Unproven::CouldNotTell(chain(error))
         }
@@ -216,7 +218,8 @@ fn check_sidecars(site: &Site, copy: &Copy, sealed: &SealedFacts) -> Result<(), 
     let keyed = sidecars(&sealed.manifest, sealed.manifest_sha256)
         .map(|(object, text)| (site.layout.artifact(&copy.stored_as, &copy.id, &object), text));
     let keyed: Vec<(Key, Vec<u8>)> = keyed.collect();
-    let mut shelf = site.shelf(&keyed.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>());
+    let bytes_max = keyed.iter().map(|(_, text)| text.len() as u64).max().unwrap_or_default();
+    let mut shelf = site.shelf(&keyed.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>(), bytes_max);
     for (key, expected) in keyed {
         match site.read(&key, &mut shelf) {
             Ok(found) if found == expected => {}
@@ -259,7 +262,7 @@ pub fn conclude(
     };
     let (Shown { counts, limits }, disproven) = match outcome {
         Ok(shown) => (shown, None),
-        Err(Unproven::Disproven(reason)) => (Shown::default(), Some(reason)),
+        Err(Unproven::Disproven(reason) | Unproven::BytesDiffer(reason)) => (Shown::default(), Some(reason)),
         Err(Unproven::CouldNotTell(why)) => return Err(Box::new(could_not_tell(why))),
     };
     if let Some(sealed) = sealed {

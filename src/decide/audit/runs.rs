@@ -85,6 +85,13 @@ fn last_run(world: &World<'_>, history: &History<'_>, name: &SetName, set: &SetD
                 }
             }
         }
+        (_, Some(entry)) if was_cut_short(world, name, entry) => {
+            let evidence = format!(
+                "it began {}, never ended, and holds its lock no more: it was killed, or the host went down",
+                ago(entry.at, world.now)
+            );
+            findings.push(Finding::new(Code::RunFailed, name.to_string(), evidence));
+        }
         (_, Some(entry)) if world.now.duration_since(entry.at) > world.plan.time_limit(set).signed() => {
             let limit = world.plan.time_limit(set);
             let evidence =
@@ -94,6 +101,12 @@ fn last_run(world: &World<'_>, history: &History<'_>, name: &SetName, set: &SetD
         (_, Some(_) | None) => {}
     }
     findings
+}
+
+fn was_cut_short(world: &World<'_>, name: &SetName, started: &JournalEntry) -> bool {
+    let JournalEvent::Started { snapshot, .. } = &started.event else { return false };
+    let journal = world.facts.journal.as_ref().and_then(|fact| fact.observed.present());
+    journal.is_some_and(|journal| journal.cut_short.get(name) == Some(snapshot))
 }
 
 /// Whether a set has nothing fresh at one of its destinations.

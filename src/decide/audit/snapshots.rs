@@ -78,14 +78,15 @@ fn proofs(world: &World<'_>, row: &CoverageRow, snapshots: &[SnapshotFacts]) -> 
             // What was disproven is told for each snapshot below.
             LevelState::Proven { .. } | LevelState::Disproven { .. } => {}
             LevelState::Unproven { reason } => {
-                let evidence = format!("{reason}{}", key_elsewhere(world, row, level));
-                findings.push(Finding::new(missing, newest.to_string(), evidence));
+                let elsewhere = key_elsewhere(world, row, level);
+                let evidence = format!("{reason}{elsewhere}");
+                findings.push(drilled_there(Finding::new(missing, newest.to_string(), evidence), &elsewhere));
             }
             LevelState::Expired { .. } if row.paused.is_some() => {}
             LevelState::Expired { at, evidence } => {
                 let elsewhere = key_elsewhere(world, row, level);
                 let evidence = format!("proven {}: {evidence}{elsewhere}", ago(*at, world.now));
-                findings.push(Finding::new(old, newest.to_string(), evidence));
+                findings.push(drilled_there(Finding::new(old, newest.to_string(), evidence), &elsewhere));
             }
             // What is archived is told by name below.
             LevelState::Unknown { .. } if newest_is_archived(row, snapshots) => {}
@@ -96,6 +97,11 @@ fn proofs(world: &World<'_>, row: &CoverageRow, snapshots: &[SnapshotFacts]) -> 
         }
     }
     findings
+}
+
+/// A drill that needs a key of another place is made there.
+fn drilled_there(finding: Finding, elsewhere: &str) -> Finding {
+    if elsewhere.is_empty() { finding } else { finding.remedy("Run that `bkp drill` where the key is.") }
 }
 
 /// Where the key is that a drill needs, when it is not on this host.

@@ -150,7 +150,7 @@ pub(super) const ENTRIES: &[Explanation] = &[
         "A snapshot vanished behind bkp's back",
         "The journal says that the snapshot was sealed here and not removed by bkp, and it is not there.",
         "Somebody deleted it, the destination was emptied, or another file system is mounted.",
-        "Find out who removes files there; run `bkp run SET` for a new snapshot.",
+        "Find out who removes files there, and run `bkp run SET` for a new snapshot; then `bkp delete SET SNAPSHOT` forgets the one that is gone.",
     ),
     entry(
         Code::ObjectMissing,
@@ -158,7 +158,7 @@ pub(super) const ENTRIES: &[Explanation] = &[
         "An object of a snapshot is missing",
         "The manifest names an object that the destination does not list.",
         "It was deleted, or the storage lost it.",
-        "Run `bkp run SET` for a new snapshot; `bkp restore` from another destination.",
+        "Run `bkp run SET` for a new snapshot, and restore from another destination until then; `bkp delete SET SNAPSHOT` removes what is left of this one.",
     ),
     entry(
         Code::ObjectWrongSize,
@@ -166,7 +166,7 @@ pub(super) const ENTRIES: &[Explanation] = &[
         "An object of a snapshot has the wrong size",
         "The destination lists an object with another size than was stored.",
         "It was truncated or overwritten.",
-        "Run `bkp run SET` for a new snapshot; `bkp restore` from another destination.",
+        "Run `bkp run SET` for a new snapshot, and restore from another destination until then; `bkp delete SET SNAPSHOT` removes what is left of this one.",
     ),
     entry(
         Code::DigestDiffers,
@@ -326,7 +326,7 @@ pub(super) const ENTRIES: &[Explanation] = &[
         "The destination is not prepared",
         "bkp's marker is not there, so runs refuse to write: perhaps a file system is not mounted.",
         "`apply` has not run for it, or the mount is missing.",
-        "Mount it, or run `bkp apply`.",
+        "Mount it. Where it is new `bkp apply` prepares it, and where snapshots were known it says what to do.",
     ),
     entry(
         Code::StateDamaged,

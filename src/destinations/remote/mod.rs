@@ -172,13 +172,13 @@ impl Destination for RemoteDestination {
         Ok(Box::new(self.throttle.clone().reader(body)))
     }
 
-    fn get_together(&self, keys: &[Key]) -> BTreeMap<Key, Vec<u8>> {
+    fn get_together(&self, keys: &[Key], bytes_max: u64) -> BTreeMap<Key, Vec<u8>> {
         let paths: Vec<&str> = keys.iter().map(Key::as_str).filter(|path| key_parts(path).is_ok()).collect();
         if paths.len() < 2 || self.ready().is_err() {
             return BTreeMap::new();
         }
         let mut objects = BTreeMap::new();
-        for (path, bytes) in self.store.get_together(&paths) {
+        for (path, bytes) in self.store.get_together(&paths, bytes_max) {
             let mut body = Vec::with_capacity(bytes.len());
             if self.throttle.reader(&mut bytes.as_slice()).read_to_end(&mut body).is_ok() {
                 objects.insert(Prefix::root().listed_key(&path), body);
@@ -204,6 +204,10 @@ impl Destination for RemoteDestination {
             found.into_iter().filter(|it| is_object(&it.path)).map(object).collect();
         objects.sort_unstable();
         Ok(objects)
+    }
+
+    fn lists_deep(&self) -> bool {
+        true
     }
 
     fn folders(&self, prefix: &Prefix) -> Result<Vec<String>, DestinationError> {

@@ -84,9 +84,9 @@ pub(in crate::destinations) trait Store: Send + Sync {
     /// Gives an object back, from a byte on.
     fn get(&self, path: &str, from: u64) -> Result<Box<dyn Read + Send>, Fault>;
 
-    /// Small objects read whole, by their paths, where that is quicker for many than for each. What is not among them is asked
-    /// for by [`Self::get`].
-    fn get_together(&self, _paths: &[&str]) -> Vec<(String, Vec<u8>)> {
+    /// Objects of no more bytes than that read whole, by their paths, where that is quicker for many than for each. What is not
+    /// among them is asked for by [`Self::get`].
+    fn get_together(&self, _paths: &[&str], _bytes_max: u64) -> Vec<(String, Vec<u8>)> {
         Vec::new()
     }
 

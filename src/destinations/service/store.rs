@@ -10,15 +10,16 @@ use crate::destinations::remote::TEMPORARY;
 use crate::destinations::remote::rivals::alone;
 use crate::destinations::remote::store::{Fault, Found, Store};
 use crate::destinations::runtime::wait;
-use crate::host::{Space, pulse};
+use crate::host::{Space, pulse, told_to_end};
 use crate::observed::StorageRules;
 use futures::StreamExt;
 use jiff::Timestamp;
 use opendal::options::WriteOptions;
-use opendal::{Capability, Entry, EntryMode, Operator};
+use opendal::{Capability, Entry, EntryMode, ErrorKind, Operator};
 use std::collections::BTreeSet;
 use std::future::IntoFuture;
 use std::io::{self, Read};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Bytes of the first requests of an upload in pieces. S3 takes no fewer than 5 MiB.
 const PIECE_BYTES: usize = 5 << 20;
@@ -92,6 +93,19 @@ impl ServiceStore {
             Err(Fault::Missing) => Ok(false),
             found => found,
         }
+    }
+
+    /// A whole object; none where it is longer.
+    async fn read_up_to(&self, path: &str, bytes_max: u64) -> opendal::Result<Option<Vec<u8>>> {
+        let mut stream = self.operator.reader(path).await?.into_stream(..).await?;
+        let mut bytes = Vec::new();
+        while let Some(piece) = stream.next().await {
+            bytes.extend_from_slice(&piece?.to_bytes());
+            if bytes.len() as u64 > bytes_max {
+                return Ok(None);
+            }
+        }
+        Ok(Some(bytes))
     }
 
     pub(super) fn list_below(&self, folder: &str, recursive: bool) -> Result<Vec<Entry>, Fault> {
@@ -300,11 +314,24 @@ impl Store for ServiceStore {
         self.get_parts(path, &list, from)
     }
 
-    fn get_together(&self, paths: &[&str]) -> Vec<(String, Vec<u8>)> {
-        let read = |path: String| async {
-            let bytes = self.operator.read(&path).await;
-            pulse::beat();
-            Some((path, bytes.ok()?.to_vec()))
+    fn get_together(&self, paths: &[&str], bytes_max: u64) -> Vec<(String, Vec<u8>)> {
+        // The first one that fails is asked for by itself soon, and says why: the others need not wait for as long.
+        let failing = AtomicBool::new(false);
+        let failing = &failing;
+        let read = |path: String| async move {
+            if failing.load(Ordering::Relaxed) || told_to_end() {
+                return None;
+            }
+            match self.read_up_to(&path, bytes_max).await {
+                Ok(bytes) => {
+                    pulse::beat();
+                    Some((path, bytes?))
+                }
+                Err(error) => {
+                    failing.fetch_or(error.kind() != ErrorKind::NotFound, Ordering::Relaxed);
+                    None
+                }
+            }
         };
         let reads = futures::stream::iter(paths.iter().map(|path| (*path).to_owned())).map(read);
         wait(reads.buffer_unordered(READS_AT_ONCE).filter_map(std::future::ready).collect())

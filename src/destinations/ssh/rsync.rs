@@ -205,6 +205,13 @@ pub(super) fn stage(folder: &Path, path: &str, body: &mut dyn Read) -> Result<()
     }
 }
 
+/// What a file holds; none where it cannot be read or is longer, whatever its size was said to be.
+fn up_to(file: File, bytes_max: u64) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes).ok()?;
+    Some(bytes).filter(|it| it.len() as u64 <= bytes_max)
+}
+
 /// A file that lies here, gone with this value.
 struct Fetched {
     file: File,
@@ -293,22 +300,22 @@ impl Store for RsyncStore {
         Ok(Box::new(Fetched { file, _folder: folder }))
     }
 
-    fn get_together(&self, paths: &[&str]) -> Vec<(String, Vec<u8>)> {
+    fn get_together(&self, paths: &[&str], bytes_max: u64) -> Vec<(String, Vec<u8>)> {
         let Ok(folder) = scratch() else { return Vec::new() };
         let (names, objects) = (folder.path().join("names"), folder.path().join("objects"));
         let list: Vec<u8> = paths.iter().flat_map(|path| [path.as_bytes(), b"\0"].concat()).collect();
         if stage(folder.path(), "names", &mut list.as_slice()).is_err() {
             return Vec::new();
         }
-        let names = format!("--files-from={}", names.display());
+        let (names, most) = (format!("--files-from={}", names.display()), format!("--max-size={bytes_max}"));
         let (from, to) = (self.at(""), format!("{}/", objects.display()));
-        let words = ["--from0", &names, "--whole-file", "--", &from, &to];
+        let words = ["--from0", &names, &most, "--whole-file", "--", &from, &to];
         // Whatever kept some of them from coming is heard where each is asked for.
         let _came = self.run("fetching them", &words, None);
         let read = |path: &&str| {
             #[expect(clippy::disallowed_methods, reason = "an object's bytes, and not a system's file")]
-            let bytes = std::fs::read(objects.join(path));
-            Some(((*path).to_owned(), bytes.ok()?))
+            let file = File::open(objects.join(path)).ok()?;
+            Some(((*path).to_owned(), up_to(file, bytes_max)?))
         };
         paths.iter().filter_map(read).collect()
     }

@@ -9,6 +9,7 @@ use super::login::identifier;
 use super::refill::Workshop;
 use super::restore::Live;
 use super::statement::renamed;
+use crate::diagnostic::Diagnostic;
 use crate::format::Counts;
 use crate::sources::{Bench, LivePlace};
 use std::io::Read;
@@ -24,6 +25,7 @@ pub(super) fn restore(
     body: &mut dyn Read,
     counted: &Counts,
     place: &LivePlace,
+    told: &mut Vec<Diagnostic>,
 ) -> Result<Counts, RestoreError> {
     let live = Live::reach(bench)?;
     let workshop = live.workshop();
@@ -56,7 +58,14 @@ pub(super) fn restore(
                 });
             }
             workshop.give(&properties)?;
-            swap(&workshop, name, &beside, &shortened(name, &format!("_before_{stamp}")))?;
+            let old = shortened(name, &format!("_before_{stamp}"));
+            if swap(&workshop, name, &beside, &old)? {
+                let what = format!("what was in `{name}` is kept in database `{old}`");
+                told.push(
+                    Diagnostic::new("the old database is kept", what)
+                        .fix(format!("when nobody needs it any more: DROP DATABASE {};", identifier(&old))),
+                );
+            }
             Ok(counts)
         }
     }
@@ -76,12 +85,13 @@ fn shortened(name: &str, ending: &str) -> String {
 }
 
 /// Both names change in one transaction, or none does: that of a database which somebody uses cannot.
-fn swap(workshop: &Workshop<'_>, name: &str, beside: &str, old: &str) -> Result<(), RestoreError> {
+/// Changes the names; whether there was a database to keep.
+fn swap(workshop: &Workshop<'_>, name: &str, beside: &str, old: &str) -> Result<bool, RestoreError> {
     let (to, from, kept) = (identifier(name), identifier(beside), identifier(old));
     let there = workshop.has(name)?;
     let first = if there { format!("alter database {to} rename to {kept};\n") } else { String::new() };
     let sql = format!("begin;\n{first}alter database {from} rename to {to};\ncommit");
-    workshop.command(&sql).map_err(|error| {
+    workshop.command(&sql).map(|_| there).map_err(|error| {
         trouble(format!(
             "{error}; nothing was replaced: the restored data is complete in database {from}, and {to} is as it was. End \
              the sessions that use {to}, and then: ALTER DATABASE {to} RENAME TO {kept}; ALTER DATABASE {from} RENAME TO \

@@ -13,6 +13,7 @@ use super::tools::Toolbox;
 use super::unpack::{contents, is_folder, unpack};
 use super::{GLOBALS, RestoreError};
 use crate::declared::{DrillPlace, PostgresDeclaration, SourceDeclaration};
+use crate::diagnostic::Diagnostic;
 use crate::format::{Counts, encode_name};
 use crate::sources::{Artifact, Bench, Drill, LivePlace, Restorer, Target, Trace, leave_trace};
 use std::io::{Read, Write};
@@ -218,6 +219,16 @@ impl Restorer for PostgresRestorer {
         artifact: Artifact<'_>,
         place: &LivePlace,
     ) -> Result<Counts, RestoreError> {
+        self.restore_live_saying(bench, artifact, place, &mut Vec::new())
+    }
+
+    fn restore_live_saying(
+        &self,
+        bench: Bench<'_>,
+        artifact: Artifact<'_>,
+        place: &LivePlace,
+        told: &mut Vec<Diagnostic>,
+    ) -> Result<Counts, RestoreError> {
         let Artifact { member, body, counts, .. } = artifact;
         let first = first_piece(member, body)?;
         if !is_archive(&first) && !is_folder(&first) {
@@ -229,7 +240,7 @@ impl Restorer for PostgresRestorer {
             });
         }
         let contents = contents(member, first, body, bench.folder)?;
-        live::restore(&bench, member, &contents, body, counts, place)
+        live::restore(&bench, member, &contents, body, counts, place, told)
     }
 
     fn live_name(&self, declaration: &SourceDeclaration, name: &str) -> Option<String> {

@@ -175,6 +175,17 @@ fn what_has_changed_since_is_looked_into_again() {
 }
 
 #[test]
+fn snapshot_that_was_sealed_after_it_was_listed_lacks_nothing() {
+    let bed = bed(1);
+    let copy = Copy { id: bed.ids[0], stored_as: set() };
+    let before = Seen { listed: Vec::new(), depth: None, revealed: false };
+    let mut history = History { snapshots: vec![not_read(&copy)], seen: vec![before] };
+    history.look_into(&bed.site, 0, Depth::Objects, &mut Shelf::default()).expect("looked into");
+    let SnapshotState::Sealed(sealed) = &history.snapshots[0].state else { panic!("it was sealed") };
+    assert_eq!(sealed.objects, ObjectsState::AllPresent);
+}
+
+#[test]
 fn of_each_level_the_newest_proofs_speak_back_to_one_that_held() {
     let bed = bed(1);
     for hour in 1..=5 {
@@ -223,9 +234,15 @@ fn plan_finds_the_last_drill_by_its_name_and_opens_no_other() {
     bed.prove(9, Level::Intact, "2026-11-10T04:00:00Z", true);
     bed.place.forget_questions();
     let seen = newest_and_restored(&bed.site, &set(), &BTreeMap::new()).expect("history");
-    assert_eq!(states(&seen), format!("{}S{}S", "?".repeat(7), "-".repeat(11)));
+    assert_eq!(states(&seen), "-----?-S-----------S");
     // Folders, then manifest and list of the newest; the list of the set, then manifest, list and proof of the drilled.
     assert_eq!(bed.place.questions().len(), 7, "{:?}", bed.place.questions());
+    // An old one may have been drilled last; what is incomplete or of another manifest is passed by.
+    bed.prove(2, Level::Restored, "2026-11-09T04:00:00Z", true);
+    bed.prove(12, Level::Restored, "2026-11-19T04:00:00Z", true);
+    bed.seal(12, false);
+    let seen = newest_and_restored(&bed.site, &set(), &BTreeMap::new()).expect("history");
+    assert_eq!(states(&seen), "--S--?-?----S------S");
     // Where the newest is drilled nothing else is asked.
     bed.prove(19, Level::Restored, "2026-11-20T04:00:00Z", true);
     bed.place.forget_questions();

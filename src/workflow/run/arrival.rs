@@ -1,11 +1,13 @@
 //! What a run begins with: the destinations that are prepared and whose history can be read, and the source's members.
 
+use super::session::Party;
 use crate::declared::{Plan, SetName};
 use crate::diagnostic::Diagnostic;
 use crate::format::Trigger;
 use crate::host::{Host, pause, pulse};
+use crate::observed::{JournalEntry, JournalEvent, SnapshotFacts};
 use crate::sources::{Member, Source, SourceError};
-use crate::workflow::history::History;
+use crate::workflow::history::{History, newest_complete};
 use crate::workflow::signal;
 use crate::workflow::site::Site;
 use std::time::{Duration, Instant};
@@ -73,7 +75,53 @@ fn admit(site: &Site, name: &SetName, plan: &Plan) -> Result<History, Diagnostic
             format!("destination `{}` at {} has no marker of bkp's", site.name, site.target.location()),
         )
         .why("perhaps its file system is not mounted, or `bkp apply` has not run")
-        .fix("mount it, or run `bkp apply` with the plan file"));
+        .fix("mount it, or run `bkp apply` with the plan file, which prepares a new one and says what to do with any other"));
     }
     History::begin(site, name, &plan.moved).map_err(|error| trouble(&error))
+}
+
+/// Two ways to one place are one destination: what one of them stores the other would find in its way, and take back.
+pub(super) fn one_place(parties: &[Party], site: &Site) -> Option<Diagnostic> {
+    let id = site.target.id().ok().flatten()?;
+    let same = |party: &&Party| party.site.target.id().is_ok_and(|it| it.as_ref() == Some(&id));
+    let other = parties.iter().find(same)?;
+    let what = format!("destinations `{}` and `{}`", other.site.name, site.name);
+    let why =
+        format!("their marker is the same: {} and {}", other.site.target.location(), site.target.location());
+    Some(Diagnostic::new("two destinations are one place", what).why(why).fix("keep one of them in the plan"))
+}
+
+/// Two plans that keep a set of one name under one host's name at one place would take each other's snapshots for their own:
+/// prove them, restore them, and let retention remove them.
+pub(super) fn another_plans(
+    plan: &Plan,
+    name: &SetName,
+    site: &Site,
+    history: &[SnapshotFacts],
+    entries: &[JournalEntry],
+) -> Option<Diagnostic> {
+    let (newest, sealed) = newest_complete(history)?;
+    let other = &sealed.manifest.plan;
+    let made_here = |entry: &JournalEntry| match &entry.event {
+        JournalEvent::Sealed { snapshot, destination, .. } => {
+            *snapshot == newest.id && *destination == site.name
+        }
+        JournalEvent::Started { .. }
+        | JournalEvent::Finished { .. }
+        | JournalEvent::Skipped { .. }
+        | JournalEvent::Held { .. }
+        | JournalEvent::Removing { .. }
+        | JournalEvent::Proved { .. } => false,
+    };
+    if *other == plan.name || entries.iter().any(made_here) {
+        return None;
+    }
+    let what =
+        format!("set `{name}`, destination `{}`: snapshot {} is plan `{other}`'s", site.name, newest.id);
+    Some(Diagnostic::new("another plan keeps a set of this name there", what)
+        .why(format!("it lies under the same host's name, and was not made by plan `{}` here", plan.name))
+        .fix(format!(
+            "give one of the two another `node:`, `path` or set name; where plan `{other}` is gone for good, \
+             `bkp run {name} --accept-source` takes its snapshots over"
+        )))
 }

@@ -69,17 +69,6 @@ pub fn identity_of(host: &dyn Host, source: &dyn Source) -> Vec<SourceIdentity> 
     source.paths().into_iter().filter_map(mounted).collect()
 }
 
-/// Two ways to one place are one destination: what one of them stores the other would find in its way, and take back.
-fn one_place(parties: &[Party], site: &Site) -> Option<Diagnostic> {
-    let id = site.target.id().ok().flatten()?;
-    let same = |party: &&Party| party.site.target.id().is_ok_and(|it| it.as_ref() == Some(&id));
-    let other = parties.iter().find(same)?;
-    let what = format!("destinations `{}` and `{}`", other.site.name, site.name);
-    let why =
-        format!("their marker is the same: {} and {}", other.site.target.location(), site.target.location());
-    Some(Diagnostic::new("two destinations are one place", what).why(why).fix("keep one of them in the plan"))
-}
-
 impl<'a> Session<'a> {
     /// Opens the destinations, chooses the snapshot's name and clears what killed runs left.
     pub fn begin(
@@ -115,7 +104,11 @@ impl<'a> Session<'a> {
                 continue;
             }
             match arrival::admit_patiently(&site, name, plan, request.trigger) {
-                Ok(history) => match one_place(&parties, &site) {
+                Ok(history) => match arrival::one_place(&parties, &site).or_else(|| {
+                    let accepted = request.accept_source;
+                    arrival::another_plans(plan, name, &site, history.snapshots(), &entries)
+                        .filter(|_| !accepted)
+                }) {
                     None => parties.push(Party { site, history }),
                     Some(diagnostic) => {
                         listener(Event::Trouble(diagnostic.clone()));

@@ -120,3 +120,17 @@ fn copies_that_are_too_few_are_no_plan_that_was_applied() {
     one_set(&bench, "plan", &store, ", require: { copies: 1 }");
     bench.apply("plan");
 }
+
+#[test]
+fn what_else_lies_in_a_sets_folder_is_in_nobodys_way() {
+    let bench = Bench::with_two_sets();
+    bench.apply("plan");
+    let folder = bench.store().join("testhost/shop");
+    // A link that leads nowhere ends, one that leads to everything, and somebody's file.
+    sh("ln -s round round; ln -s / everything; mkdir old; echo mine >old/file", &folder);
+    bench.bkp("run shop").exits(0);
+    bench.bkp("verify shop").exits(0);
+    bench.bkp("plan plan.yaml --detailed-exitcode").exits(0);
+    assert_eq!(bench.codes(), Vec::<String>::new());
+    assert_eq!(sh("cat old/file", &folder), "mine\n");
+}

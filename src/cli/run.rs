@@ -28,7 +28,7 @@ pub struct RunArgs {
     /// Does nothing where no run was due since the newest complete snapshot; schedulers ask so
     #[arg(long, env = "BKP_IF_DUE", value_parser = clap::builder::FalseyValueParser::new())]
     if_due: bool,
-    /// Takes a source whose mount changed for the new truth
+    /// Takes a source whose mount changed, or another plan's snapshots of this set, for this plan's from now on
     #[arg(long)]
     accept_source: bool,
     /// Why it runs; jobs say so

@@ -31,10 +31,11 @@ fn restored_over_a_live_database_only_in_full_and_the_old_one_is_kept() {
     bench.run(command).exits(1).says("nothing was replaced");
     assert_eq!(server.sql("shop", "select count(*) from sales.orders"), "501");
     server.release();
-    bench.run(command).exits(0);
+    let told = bench.run(command).exits(0);
     assert_eq!(server.sql("shop", "select count(*) from sales.orders"), "500");
     let kept =
         server.databases().into_iter().find(|name| name.starts_with("shop_before_")).expect("the old one");
+    told.says(&format!("is kept in database `{kept}`")).says(&format!("DROP DATABASE \"{kept}\";"));
     assert_eq!(server.sql(&kept, "select count(*) from sales.orders"), "501");
 }
 

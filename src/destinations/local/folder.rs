@@ -139,7 +139,8 @@ impl Folder {
     fn status_with(&self, path: &OsStr, flags: AtFlags) -> io::Result<Option<Stat>> {
         match rustix::fs::statat(&self.fd, path, flags) {
             Ok(status) => Ok(Some(status)),
-            Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+            // A link that leads back to itself is as dead as one that leads nowhere.
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
             Err(errno) => Err(errno.into()),
         }
     }

@@ -141,6 +141,10 @@ macro_rules! suite_against {
                 fn leave_killed_upload(&self, folder: &Prefix) {
                     self.0.leave(folder);
                 }
+
+                fn reads_together(&self) -> bool {
+                    true
+                }
             }
 
             conformance_suite!(Served);

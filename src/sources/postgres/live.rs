@@ -91,7 +91,7 @@ fn swap(workshop: &Workshop<'_>, name: &str, beside: &str, old: &str) -> Result<
     let there = workshop.has(name)?;
     let first = if there { format!("alter database {to} rename to {kept};\n") } else { String::new() };
     let sql = format!("begin;\n{first}alter database {from} rename to {to};\ncommit");
-    workshop.command(&sql).map(|_| there).map_err(|error| {
+    workshop.command(&sql).map(|()| there).map_err(|error| {
         trouble(format!(
             "{error}; nothing was replaced: the restored data is complete in database {from}, and {to} is as it was. End \
              the sessions that use {to}, and then: ALTER DATABASE {to} RENAME TO {kept}; ALTER DATABASE {from} RENAME TO \

@@ -48,6 +48,10 @@ impl Bed for Place {
         self.server.leave_upload(&format!("deep/root/{}half", folder.as_str()).replace('%', "%25"));
     }
 
+    fn reads_together(&self) -> bool {
+        true
+    }
+
     fn killed_upload_shows(&self) -> bool {
         false
     }

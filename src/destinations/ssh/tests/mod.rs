@@ -163,6 +163,10 @@ macro_rules! bed {
             fn leave_killed_upload(&self, folder: &Prefix) {
                 self.0.leave(folder, $leftover, b"half an obj");
             }
+
+            fn reads_together(&self) -> bool {
+                $protocol == Protocol::Rsync
+            }
         }
 
         impl NetworkBed for $name {

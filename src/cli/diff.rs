@@ -8,6 +8,7 @@ use crate::destinations::Access;
 use crate::diagnostic::Diagnostic;
 use crate::exit_code::ExitCode;
 use crate::format::SnapshotId;
+use crate::render::escape;
 use crate::workflow::{compare, look};
 use clap::Args;
 
@@ -48,7 +49,7 @@ pub fn diff(context: &Context<'_>, args: &DiffArgs) -> Result<ExitCode, Failure>
         ReportFormat::Text if differences.is_empty() => "The snapshots hold the same data.\n".to_owned(),
         ReportFormat::Text => {
             let line = |it: &compare::Difference| {
-                format!("{} {} {} ({})", it.symbol, it.member, it.object, it.detail)
+                escape::terminal(&format!("{} {} {} ({})", it.symbol, it.member, it.object, it.detail))
             };
             let mut lines: Vec<String> = differences.iter().map(line).collect();
             lines.push(String::new());

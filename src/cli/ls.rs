@@ -7,6 +7,7 @@ use crate::destinations::Access;
 use crate::diagnostic::Diagnostic;
 use crate::exit_code::ExitCode;
 use crate::format::SnapshotId;
+use crate::render::escape;
 use crate::render::status::bytes as human_bytes;
 use crate::workflow::look;
 use clap::Args;
@@ -46,7 +47,7 @@ pub fn ls(context: &Context<'_>, args: &LsArgs) -> Result<ExitCode, Failure> {
     for member in members.filter(|member| args.member.as_ref().is_none_or(|wanted| *wanted == member.name)) {
         context.print(&format!(
             "{} ({}, {} stored)\n",
-            member.name,
+            escape::terminal(&member.name),
             member.plain.map_or_else(|| "encrypted".to_owned(), |it| human_bytes(it.bytes)),
             human_bytes(member.stored.bytes)
         ));
@@ -55,13 +56,13 @@ pub fn ls(context: &Context<'_>, args: &LsArgs) -> Result<ExitCode, Failure> {
                 "  {} {:>12} {}\n",
                 entry.kind.word(),
                 entry.size_bytes,
-                entry.path.display()
+                escape::path(&entry.path)
             ));
             Ok(())
         })?;
         if !listed {
             for (name, count) in &member.counts.0 {
-                context.print(&format!("  {name} {count}\n"));
+                context.print(&format!("  {} {count}\n", escape::terminal(name)));
             }
         }
     }

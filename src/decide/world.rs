@@ -4,8 +4,8 @@ use crate::declared::{DestinationName, NodeName, Pause, Plan, Scope, SetDeclarat
 use crate::diagnostic::Diagnostic;
 use crate::format::Digest;
 use crate::observed::{
-    DestinationFacts, Facts, InstalledJob, JobName, JournalEntry, JournalEvent, Observed, SchedulerFacts,
-    SchedulerKind, SealedFacts, SnapshotFacts, SnapshotState, Trouble,
+    DestinationFacts, Facts, InstalledJob, JobName, JournalEntry, Observed, SchedulerFacts, SchedulerKind,
+    SealedFacts, SnapshotFacts, SnapshotState, Trouble,
 };
 use jiff::Timestamp;
 use std::path::PathBuf;
@@ -105,15 +105,7 @@ impl<'a> World<'a> {
             Seen::Unknown(_) | Seen::NotSupplied => true,
         };
         let journal = self.facts.journal.as_ref().and_then(|fact| fact.observed.present());
-        let sealed_here = |entry: &JournalEntry| match &entry.event {
-            JournalEvent::Sealed { destination, .. } => destination == name,
-            JournalEvent::Started { .. }
-            | JournalEvent::Finished { .. }
-            | JournalEvent::Skipped { .. }
-            | JournalEvent::Held { .. }
-            | JournalEvent::Removing { .. }
-            | JournalEvent::Proved { .. } => false,
-        };
+        let sealed_here = |entry: &JournalEntry| entry.event.sealed().is_some_and(|(_, at)| at == name);
         !prepared && journal.is_some_and(|journal| journal.entries.iter().any(sealed_here))
     }
 

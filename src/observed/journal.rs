@@ -98,6 +98,19 @@ pub enum JournalEvent {
 }
 
 impl JournalEvent {
+    /// The snapshot that was sealed, and where; none of any other event.
+    pub fn sealed(&self) -> Option<(SnapshotId, &DestinationName)> {
+        match self {
+            Self::Sealed { snapshot, destination, .. } => Some((*snapshot, destination)),
+            Self::Started { .. }
+            | Self::Finished { .. }
+            | Self::Skipped { .. }
+            | Self::Held { .. }
+            | Self::Removing { .. }
+            | Self::Proved { .. } => None,
+        }
+    }
+
     /// The snapshot that it speaks of.
     pub fn snapshot(&self) -> Option<SnapshotId> {
         match self {

@@ -1,6 +1,7 @@
 //! Escapes for the formats that texts are put into.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 /// A Markdown table cell: no pipe, no line break, no markup of its own.
 pub(super) fn markdown(text: &str) -> String {
@@ -50,14 +51,32 @@ pub(super) fn nagios(text: &str) -> String {
 }
 
 /// Text for a terminal: nothing in it can move the cursor or change colours.
-pub(super) fn terminal(text: &str) -> String {
+pub fn terminal(text: &str) -> String {
     let shown = |character: char| if character.is_control() { '\u{fffd}' } else { character };
     text.chars().map(shown).collect()
+}
+
+/// A path for a terminal, on one line: as it is, or in quotes with what is no plain text escaped.
+#[expect(clippy::unnecessary_debug_formatting, reason = "its escapes are what is wanted")]
+pub fn path(path: &Path) -> String {
+    match path.to_str().filter(|text| !text.chars().any(char::is_control)) {
+        Some(text) => text.to_owned(),
+        None => format!("{:?}", path.as_os_str()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paths_are_shown_as_they_are_unless_they_are_no_plain_text() {
+        use std::os::unix::ffi::OsStrExt;
+        assert_eq!(path(Path::new("a b/ü")), "a b/ü");
+        assert_eq!(path(Path::new("red\u{1b}[31m")), r#""red\u{1b}[31m""#);
+        assert_eq!(path(Path::new("two\nlines")), r#""two\nlines""#);
+        assert_eq!(path(Path::new(std::ffi::OsStr::from_bytes(b"\xff"))), r#""\xFF""#);
+    }
 
     #[test]
     fn nothing_breaks_out_of_its_format() {

@@ -4,7 +4,7 @@
 
 pub mod audit;
 mod audit_document;
-mod escape;
+pub mod escape;
 mod palette;
 pub mod plan;
 mod plan_document;

@@ -283,8 +283,12 @@ pub fn conclude(
         let record = if sealed.manifest.encryption.is_some() { concealed(record) } else { record };
         let bytes = serde_json::to_vec_pretty(&record).expect("a proof has only string keys");
         let key = site.layout.proof(&copy.stored_as, &copy.id, at, level);
-        pipeline::store_bytes(host, &*site.target, &key, &bytes)
-            .map_err(|error| could_not_tell(chain(&error)))?;
+        pipeline::store_bytes(host, &*site.target, &key, &bytes).map_err(|error| {
+            let found = disproven
+                .as_ref()
+                .map_or("it holds".to_owned(), |reason| format!("it does not hold ({reason})"));
+            could_not_tell(format!("{found}, and that could not be written down there: {}", chain(&error)))
+        })?;
     }
     let event = JournalEvent::Proved {
         snapshot: copy.id,

@@ -5,7 +5,7 @@ use crate::declared::{Plan, SetName};
 use crate::diagnostic::Diagnostic;
 use crate::format::Trigger;
 use crate::host::{Host, pause, pulse};
-use crate::observed::{JournalEntry, JournalEvent, SnapshotFacts};
+use crate::observed::{JournalEntry, SnapshotFacts};
 use crate::sources::{Member, Source, SourceError};
 use crate::workflow::history::{History, newest_complete};
 use crate::workflow::signal;
@@ -102,17 +102,7 @@ pub(super) fn another_plans(
 ) -> Option<Diagnostic> {
     let (newest, sealed) = newest_complete(history)?;
     let other = &sealed.manifest.plan;
-    let made_here = |entry: &JournalEntry| match &entry.event {
-        JournalEvent::Sealed { snapshot, destination, .. } => {
-            *snapshot == newest.id && *destination == site.name
-        }
-        JournalEvent::Started { .. }
-        | JournalEvent::Finished { .. }
-        | JournalEvent::Skipped { .. }
-        | JournalEvent::Held { .. }
-        | JournalEvent::Removing { .. }
-        | JournalEvent::Proved { .. } => false,
-    };
+    let made_here = |entry: &JournalEntry| entry.event.sealed() == Some((newest.id, &site.name));
     if *other == plan.name || entries.iter().any(made_here) {
         return None;
     }

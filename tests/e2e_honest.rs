@@ -134,3 +134,15 @@ fn what_else_lies_in_a_sets_folder_is_in_nobodys_way() {
     assert_eq!(bench.codes(), Vec::<String>::new());
     assert_eq!(sh("cat old/file", &folder), "mine\n");
 }
+
+#[test]
+fn manifest_that_was_changed_together_with_its_sum_is_not_intact() {
+    let bench = Bench::with_two_sets();
+    bench.apply("plan");
+    bench.bkp("verify shop").exits(0);
+    let folder = bench.newest("shop");
+    sh("sed -i 's/\"trigger\": *\"trial\"/\"trigger\": \"manual\"/' manifest.json", &folder);
+    sh("sha256sum manifest.json >manifest.json.sha256", &folder);
+    bench.bkp("verify shop").exits(2).says("its manifest is not the one with which it was sealed here");
+    assert!(bench.codes().contains(&"snapshot-changed".to_owned()));
+}

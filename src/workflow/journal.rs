@@ -4,7 +4,7 @@
 use super::WorkflowError;
 use crate::declared::{DestinationName, SetName};
 use crate::diagnostic::Diagnostic;
-use crate::format::SnapshotId;
+use crate::format::{Digest, SnapshotId};
 use crate::host::Host;
 use crate::observed::{Fact, JournalEntry, JournalEvent, JournalFacts, Observed};
 use jiff::Timestamp;
@@ -58,18 +58,29 @@ pub fn remembers(
     destination: &DestinationName,
     id: SnapshotId,
 ) -> bool {
-    let mut known = false;
+    sealed(host, state, set, destination, id).is_some()
+}
+
+/// The manifest with which a snapshot was sealed at a destination, where it was and bkp has not removed it since.
+pub fn sealed(
+    host: &dyn Host,
+    state: &Path,
+    set: &SetName,
+    destination: &DestinationName,
+    id: SnapshotId,
+) -> Option<Digest> {
+    let mut known = None;
     for entry in of_set(host, state, set).unwrap_or_default() {
         match &entry.event {
-            JournalEvent::Sealed { snapshot, destination: at, .. }
+            JournalEvent::Sealed { snapshot, destination: at, manifest_sha256, .. }
                 if *snapshot == id && at == destination =>
             {
-                known = true;
+                known = Some(*manifest_sha256);
             }
             JournalEvent::Removing { snapshot, destination: at, .. }
                 if *snapshot == id && at == destination =>
             {
-                known = false;
+                known = None;
             }
             JournalEvent::Sealed { .. }
             | JournalEvent::Removing { .. }

@@ -201,6 +201,11 @@ fn read_back(
         .map_err(|error| (None, Unproven::CouldNotTell(error.diagnostic().sentence())))?;
     // The bytes are proven as they are stored: nothing needs to be opened for it.
     let sealed = sealed_of(site.seen(copy, Depth::Manifest))?;
+    let known = journal::sealed(host, &places.state, set, &site.name, copy.id);
+    if let Some(known) = known.filter(|known| *known != sealed.manifest_sha256) {
+        let reason = format!("its manifest is not the one with which it was sealed here ({known})");
+        return Err((Some(sealed), Unproven::Disproven(reason)));
+    }
     for (object, stored) in sealed.manifest.objects() {
         let key = site.layout.artifact(&copy.stored_as, &copy.id, object);
         if let Err(error) = pipeline::read_back(&*site.target, &key, stored) {

@@ -346,6 +346,10 @@ impl<'a> Session<'a> {
                     Err(diagnostic) => report.failures.push(*diagnostic),
                 }
             }
+            // Without its key nothing can be drilled any more: what is new must not push out what came back once.
+            if site.keys.trouble().is_some() {
+                continue;
+            }
             // With the proofs that were just made.
             if let Err(error) = history.look_into_all(site, self.name, &self.plan.moved) {
                 report.failures.push(Diagnostic::from_error("retention stopped", &error));

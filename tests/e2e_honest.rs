@@ -41,6 +41,7 @@ fn two_plans_with_one_name_for_their_sets_do_not_take_each_others_snapshots() {
     other.bkp("--plan other.yaml run docs --accept-source").exits(0);
     other.apply("other");
     one.bkp("run docs").exits(1).says("another plan keeps a set of this name there").says("plan `other`");
+    one.bkp("restore docs --to others").exits(0).says("another plan's snapshot");
     one.bkp("status").says_nothing_of("yes, just now").says("is plan `other`'s");
 }
 

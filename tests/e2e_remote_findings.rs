@@ -132,7 +132,7 @@ fn copies_on_one_device_are_counted_once_by_status_and_audit() {
     bench.bkp("status").exits(0).says(line);
     plan("  require: { copies: 2, off_host: 1 }\n");
     bench.bkp("plan plan.yaml").exits(0).says("`require` can never be met").says("2 destinations in 1 place");
-    bench.apply("plan");
+    bench.bkp("apply plan.yaml --yes").exits(1).says("`require` asks for 2");
     assert_eq!(bench.codes(), ["copies-too-few", "off-host-too-few"], "{:#?}", bench.findings());
     let json = bench.bkp("status --format json").exits(0).json();
     assert_eq!(json["copies"][0]["copies"], 2, "{json}");

@@ -3,7 +3,7 @@
 use super::as_user;
 use super::context::{Context, Failure};
 use super::unlock::Unlock;
-use crate::declared::{DestinationName, NodeName, SetName};
+use crate::declared::{DestinationName, NodeName, Plan, SetName};
 use crate::destinations::Access;
 use crate::diagnostic::Diagnostic;
 use crate::exit_code::ExitCode;
@@ -80,6 +80,7 @@ pub fn restore(context: &Context<'_>, args: &RestoreArgs) -> Result<ExitCode, Fa
     for site in &sites {
         match look::choose(site, set, &loaded.plan.moved, args.snapshot) {
             Ok(chosen) => {
+                warn_of_another_plan(context, site, &chosen, &loaded.plan);
                 let state = runner::state_to_read_in(context.host, loaded, set)?;
                 if let Some(wish) = &wish {
                     warn_of_newer(context, site, &chosen);
@@ -167,6 +168,16 @@ fn print_counts(context: &Context<'_>, member: &str, counts: Option<&Counts>) {
     };
     let counts: Vec<String> = counts.0.iter().map(|(name, count)| format!("{name} {count}")).collect();
     context.print(&format!("  {member}: {}\n", counts.join(", ")));
+}
+
+/// What another plan keeps under the same host's and set's name may be other data.
+fn warn_of_another_plan(context: &Context<'_>, site: &Site, chosen: &look::Chosen, plan: &Plan) {
+    let owner = &chosen.sealed.manifest.plan;
+    if *owner != plan.name {
+        let what = format!("snapshot {} at `{}` is plan `{owner}`'s", chosen.copy.id, site.name);
+        let why = format!("and not plan `{}`'s: it may hold other data", plan.name);
+        context.warn("warning", &Diagnostic::new("another plan's snapshot", what).why(why));
+    }
 }
 
 fn warn_of_newer(context: &Context<'_>, site: &Site, chosen: &look::Chosen) {

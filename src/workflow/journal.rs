@@ -120,7 +120,7 @@ pub fn of_set(host: &dyn Host, state: &Path, set: &SetName) -> Result<Vec<Journa
 }
 
 /// The run that a set's entries show begun and not ended: when it began, and its snapshot's name.
-pub fn open_run(entries: &[JournalEntry]) -> Option<(Timestamp, SnapshotId)> {
+pub fn open_run<'a>(entries: impl IntoIterator<Item = &'a JournalEntry>) -> Option<(Timestamp, SnapshotId)> {
     let mut open = None;
     for entry in entries {
         match &entry.event {

@@ -140,18 +140,22 @@ fn journals(host: &dyn Host, plan: &Plan, places: &Places) -> Fact<JournalFacts>
     if let Observed::Present(facts) = &mut all.observed {
         facts.missing = missing;
         let own = plan.sets.keys().filter(|set| runner::places_of(plan, set, places).state == places.state);
-        facts.cut_short =
-            own.filter_map(|set| Some((set.clone(), cut_short(host, &places.state, set)?))).collect();
+        facts.cut_short = own
+            .filter_map(|set| {
+                let (_, began) = journal::open_run(facts.entries.iter().filter(|entry| entry.set == *set))?;
+                cut_short(host, &places.state, set, began).then(|| (set.clone(), began))
+            })
+            .collect();
     }
     all
 }
 
-/// The run of a set that was killed, or that the host went down under: it has begun and not ended, and nobody holds its lock.
-fn cut_short(host: &dyn Host, state: &Path, set: &SetName) -> Option<SnapshotId> {
-    let open = || journal::open_run(&journal::of_set(host, state, set).ok()?);
-    let (_, snapshot) = open()?;
-    // A run that ends between the two has written its end before it let go.
-    (!lock::is_held(state, set) && open().is_some_and(|(_, still)| still == snapshot)).then_some(snapshot)
+/// Whether a run that has begun was killed, or the host went down under it: nobody holds the set's lock, and it has not ended.
+fn cut_short(host: &dyn Host, state: &Path, set: &SetName, began: SnapshotId) -> bool {
+    // A run that ended meanwhile had written its end before it let go.
+    !lock::is_held(state, set)
+        && journal::of_set(host, state, set)
+            .is_ok_and(|entries| journal::open_run(&entries).is_some_and(|(_, still)| still == began))
 }
 
 /// The journal of a user, as far as it speaks of that user's sets.

@@ -35,15 +35,28 @@ impl Ended {
         self.stderr.lines().any(missing) && !self.says(&["Permission denied"])
     }
 
-    /// What it means where it failed.
-    pub fn setback(&self, during: &'static str) -> Setback {
-        // What rsync says after the other side's own words, whatever they were.
+    /// The line that says what happened; what rsync says after it, whatever that was, is none.
+    fn own_words(&self) -> Option<&str> {
         let plain = |line: &&str| {
             let late = ["connection unexpectedly closed", "Broken pipe", "Did you see "];
             let last = line.trim().is_empty() || line.starts_with("rsync error: ");
             !last && !late.iter().any(|it| line.contains(it))
         };
-        let own_words = self.stderr.lines().find(plain);
+        self.stderr.lines().find(plain)
+    }
+
+    fn ended_with(&self, statuses: &[i32]) -> bool {
+        self.output.status.is_some_and(|it| statuses.contains(&it))
+    }
+
+    /// Whether it failed, and the other side's words were lost on their way.
+    pub fn is_mute(&self) -> bool {
+        self.own_words().is_none() && self.ended_with(&MUTE)
+    }
+
+    /// What it means where it failed.
+    pub fn setback(&self, during: &'static str) -> Setback {
+        let own_words = self.own_words();
         let line = own_words.or(self.stderr.lines().last());
         let text = line.map_or_else(|| self.output.explain(), |it| it.trim().to_owned());
         let error = || io::Error::other(text.clone());
@@ -57,8 +70,7 @@ impl Ended {
         {
             return Setback::Lasting(Fault::Refused(error()));
         }
-        let ended_with = |of: &[i32]| self.output.status.is_some_and(|it| of.contains(&it));
-        if self.output.timed_out || ended_with(&PASSING) || (own_words.is_none() && ended_with(&MUTE)) {
+        if self.output.timed_out || self.ended_with(&PASSING) || self.is_mute() {
             return Setback::Passing(Fault::Other { during, error: error() });
         }
         Setback::Lasting(Fault::Other { during, error: error() })

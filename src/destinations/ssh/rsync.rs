@@ -143,6 +143,10 @@ impl RsyncStore {
                 self.no_fsync.store(true, Ordering::SeqCst);
                 return self.send(stage, path, tried);
             }
+            if tried == 0 && ended.is_mute() {
+                // Why is heard at once more often than not, a full disk above all; it may also have come to its end.
+                return self.send(stage, path, 1);
+            }
             return Err(ended.setback(DURING));
         }
         if went(&ended) || tried == 0 {

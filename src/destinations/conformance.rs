@@ -231,6 +231,10 @@ pub(crate) fn odd_names_come_back<B: Bed>() {
     assert_eq!(!together.is_empty(), bed.reads_together());
     if bed.reads_together() {
         assert_eq!(together, names.iter().map(|name| (key(name), name.as_bytes().to_vec())).collect());
+        // And nothing that is longer than was asked for.
+        let short = names.iter().filter(|name| name.len() <= 4);
+        let expected = short.map(|name| (key(name), name.as_bytes().to_vec())).collect();
+        assert_eq!(destination.get_together(&all, 4), expected);
     }
 }
 

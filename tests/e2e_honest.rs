@@ -115,10 +115,21 @@ fn bytes_that_a_drill_found_damaged_are_not_intact_and_a_snapshot_that_is_gone_c
 fn copies_that_are_too_few_are_no_plan_that_was_applied() {
     let bench = Bench::new();
     bench.make_docs("docs");
-    let store = bench.store().display().to_string();
-    one_set(&bench, "plan", &store, ", require: { copies: 2 }");
-    bench.bkp("apply plan.yaml --yes").exits(1).says("`require` asks for 2");
-    one_set(&bench, "plan", &store, ", require: { copies: 1 }");
+    // Two destinations, and one place.
+    let (near, twin) = (bench.store(), bench.store().with_extension("twin"));
+    let asking = |copies: u32| {
+        let body = format!(
+            "defaults: {{ schedule: daily 03:00, destinations: [near, twin] }}\ndestinations:\n  near: {{ type: local, path: \
+             {} }}\n  twin: {{ type: local, path: {} }}\n",
+            near.display(),
+            twin.display()
+        );
+        let set = format!("  docs: {{ type: files, paths: [docs], require: {{ copies: {copies} }} }}\n");
+        bench.plan_of("plan", &body, &set);
+    };
+    asking(2);
+    bench.bkp("apply plan.yaml --yes").exits(1).says("2 copies in 1 place").says("`require` asks for 2");
+    asking(1);
     bench.apply("plan");
 }
 

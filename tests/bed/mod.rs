@@ -102,7 +102,8 @@ impl Inside {
     /// Runs a shell line, which must succeed, and hands back what it printed.
     pub fn sh(&self, line: &str) -> String {
         let output = self.run(&Command::change(["/bin/bash", "-c", line])).expect("nsenter runs");
-        assert!(output.succeeded(), "`{line}`: {} {}", output.explain(), output.text());
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert!(output.succeeded(), "`{line}`: {}\n{}\n{complaint}", output.explain(), output.text());
         output.text()
     }
 

@@ -3,17 +3,19 @@
 use super::download::PartsDownload;
 use super::fault::fault;
 use super::parts::{self, PartList, part_bytes};
-use super::store::{ServiceStore, filled};
+use super::pieces::Pieces;
+use super::store::ServiceStore;
 use crate::destinations::remote::rivals::alone;
 use crate::destinations::remote::store::{Fault, Store};
 use crate::destinations::runtime::wait;
+use bytes::Bytes;
 use opendal::Entry;
 use std::collections::{BTreeMap, VecDeque};
-use std::io::{self, Read};
+use std::io::Read;
 
 impl ServiceStore {
     /// The parts of an object, the list of them last. Parts that lie there without a list are a killed upload's.
-    pub(super) fn put_parts(&self, path: &str, first: Vec<u8>, body: &mut dyn Read) -> Result<(), Fault> {
+    pub(super) fn put_parts(&self, path: &str, first: Bytes, body: &mut Pieces) -> Result<(), Fault> {
         // Only the list's name can be refused, so that rivals must not even begin.
         let _alone = alone(&self.location, path);
         if self.size(path)?.is_some() {
@@ -34,24 +36,24 @@ impl ServiceStore {
         &self,
         path: &str,
         list: &mut PartList,
-        first: Vec<u8>,
-        body: &mut dyn Read,
+        first: Bytes,
+        body: &mut Pieces,
     ) -> Result<(), Fault> {
-        let put = |list: &mut PartList, bytes: Vec<u8>| {
+        let put = |list: &mut PartList, bytes: Bytes| {
             list.parts += 1;
             list.bytes += bytes.len() as u64;
             let part = parts::part(path, list.parts);
             if self.stat(&part)?.is_some() {
                 wait(self.operator.delete(&part)).map_err(fault("removing a killed upload's part"))?;
             }
-            self.write(&part, bytes, &mut io::empty())
+            self.write(&part, &mut Pieces::only(bytes))
         };
         let mut part = first;
         while !part.is_empty() {
             put(list, part)?;
-            part = filled(body, part_bytes(list.parts)).map_err(Fault::Body)?;
+            part = body.next(part_bytes(list.parts)).map_err(Fault::Body)?;
         }
-        self.write(&parts::list(path), list.render(), &mut io::empty()).map(|_| ())
+        self.write(&parts::list(path), &mut Pieces::only(list.render().into())).map(|_| ())
     }
 
     /// Gives an object in parts back, from a byte on; they must all be there, and be as long together as the list says.

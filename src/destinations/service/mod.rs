@@ -10,6 +10,7 @@ mod fault;
 mod folders;
 mod operator;
 mod parts;
+mod pieces;
 mod store;
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@ use super::bucket::Bucket;
 use super::download::Download;
 use super::fault::{fault, is_wordless};
 use super::parts::{self, PartList, part_bytes};
+use super::pieces::Pieces;
 use super::transport::Answers;
 use crate::destinations::marker::random;
 use crate::destinations::remote::TEMPORARY;
@@ -133,14 +134,14 @@ impl ServiceStore {
         Ok(entries.into_iter().filter(|it| it.path() != path && it.path().starts_with(folder)).collect())
     }
 
-    /// One object, in one request or in pieces; `begun` was read of it already.
-    pub(super) fn write(&self, path: &str, begun: Vec<u8>, body: &mut dyn Read) -> Result<Written, Fault> {
+    /// One object, in one request or in pieces.
+    pub(super) fn write(&self, path: &str, body: &mut Pieces) -> Result<Written, Fault> {
         if !self.can.rename || self.can.write_with_if_not_exists {
-            return self.settled(path, self.stream(path, begun, body));
+            return self.settled(path, self.stream(path, body));
         }
         let folder = path.rsplit_once('/').map_or("", |(folder, _)| &path[..=folder.len()]);
         let temporary = format!("{folder}{TEMPORARY}{:016x}", random());
-        let published = self.stream(&temporary, begun, body).and_then(|sent| {
+        let published = self.stream(&temporary, body).and_then(|sent| {
             // Some services replace what has the name: rivals of this process do not look at once.
             let _alone = alone(&self.location, &format!("{path} by rename"));
             let there = if parts::of_object(path).is_some() { self.stat(path) } else { self.size(path) };
@@ -188,16 +189,13 @@ impl ServiceStore {
         }
     }
 
-    /// Writes what was `begun` and the rest of a body under a path, whole or not at all.
-    fn stream(&self, path: &str, begun: Vec<u8>, body: &mut dyn Read) -> Result<Written, Interrupted> {
+    /// Writes a body under a path, whole or not at all.
+    fn stream(&self, path: &str, body: &mut Pieces) -> Result<Written, Interrupted> {
         let failed = |fault: Fault| Interrupted { fault, sent: None };
         let mut hasher = crc32fast::Hasher::new();
         let mut bytes = 0;
         // The first piece is read before anything is asked for: a body that is none leaves no trace.
-        let mut piece = begun;
-        if piece.is_empty() {
-            piece = filled(body, piece_bytes(0)).map_err(|it| failed(Fault::Body(it)))?;
-        }
+        let mut piece = body.next(piece_bytes(0)).map_err(|it| failed(Fault::Body(it)))?;
         let options = WriteOptions {
             if_not_exists: self.can.write_with_if_not_exists,
             concurrent: if self.can.write_can_multi { PIECES_AT_ONCE } else { 0 },
@@ -214,7 +212,7 @@ impl ServiceStore {
             if let Err(error) = wait(writer.write(piece)) {
                 break Err(failed(fault("storing it")(error)));
             }
-            piece = match filled(body, piece_bytes(pieces)) {
+            piece = match body.next(piece_bytes(pieces)) {
                 Ok(piece) => piece,
                 Err(error) => break Err(failed(Fault::Body(error))),
             };
@@ -267,13 +265,6 @@ fn piece_bytes(before: usize) -> usize {
     PIECE_BYTES << (before / PIECES_OF_A_SIZE).min(9)
 }
 
-/// Reads until a buffer is full or the body has ended.
-pub(super) fn filled(body: &mut dyn Read, length: usize) -> io::Result<Vec<u8>> {
-    let mut piece = Vec::with_capacity(length.min(PIECE_BYTES));
-    body.take(length as u64).read_to_end(&mut piece)?;
-    Ok(piece)
-}
-
 impl Store for ServiceStore {
     fn location(&self) -> String {
         self.location.clone()
@@ -291,19 +282,16 @@ impl Store for ServiceStore {
     }
 
     fn put(&self, path: &str, body: &mut dyn Read) -> Result<(), Fault> {
+        let mut body = Pieces::of(body);
         if self.can.write_can_multi {
-            return self.write(path, Vec::new(), body).map(|_| ());
+            return self.write(path, &mut body).map(|_| ());
         }
-        let first = filled(body, part_bytes(0)).map_err(Fault::Body)?;
-        if first.len() < part_bytes(0) {
-            return self.write(path, first, &mut io::empty()).map(|_| ());
+        // Whether there is more than one part is all that must be known now: one at a time is held.
+        let first = body.next(part_bytes(0)).map_err(Fault::Body)?;
+        if body.ended().map_err(Fault::Body)? {
+            return self.write(path, &mut Pieces::only(first)).map(|_| ());
         }
-        // Whether there is more is all that must be known now: one part at a time is held.
-        let more = filled(body, 1).map_err(Fault::Body)?;
-        if more.is_empty() {
-            return self.write(path, first, &mut io::empty()).map(|_| ());
-        }
-        self.put_parts(path, first, &mut more.chain(body))
+        self.put_parts(path, first, &mut body)
     }
 
     fn get(&self, path: &str, from: u64) -> Result<Box<dyn Read + Send>, Fault> {

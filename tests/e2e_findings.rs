@@ -7,7 +7,7 @@
 mod support;
 
 use std::fs;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{chown, symlink};
 use std::process::Command;
 use support::{Bench, DAY, Found, SEARCH_PATH, flip_byte, set_mode, sh, text, wait_until};
 
@@ -345,6 +345,22 @@ fn source_missing_when_it_was_deleted() {
     bench.bkp("run shop").exits(1).says("does not exist");
     assert!(!bench.path("shop.db").exists(), "a database is never created");
     assert_eq!(bench.ids("shop").len(), 1);
+}
+
+/// What administrators do when a disk is full. Another file system in its place is in `faults`.
+#[test]
+fn source_moved_when_the_data_lies_behind_a_link_now() {
+    let bench = applied();
+    fs::rename(bench.path("docs"), bench.path("large")).expect("a rename");
+    symlink("large", bench.path("docs")).expect("a link");
+    let found = only(&bench, "source-moved");
+    let target = bench.path("large");
+    let fix = format!("declare `{}` in its place, or beside it", target.display());
+    assert!(found.set.as_deref() == Some("docs"), "{found:#?}");
+    bench.bkp("audit").exits(2).says(&fix);
+    bench.bkp("plan plan.yaml").exits(1).says(&fix);
+    bench.bkp("run docs").exits(1).says("is a symbolic link, and what it leads to");
+    assert_eq!(bench.ids("docs").len(), 1, "a link alone is no backup of the folder");
 }
 
 #[test]

@@ -325,6 +325,11 @@ fn destination_whose_mount_is_missing_is_refused_and_nothing_is_written_there() 
 fn demand_source_refused(bed: &Bed) {
     for set in ["docs", "shop"] {
         let before = bed.sealed(set);
+        let looked = bed.demand(2, &["audit"]);
+        assert!(looked.out.contains(&format!("[source-moved]\n  set `{set}`")), "{looked:#?}");
+        let said = bed.demand(1, &["plan", "plan.yaml"]);
+        let blocked = format!("! set `{set}`\n    source is not what it was");
+        assert!(said.out.contains(&blocked), "{said:#?}");
         let said = bed.demand(1, &["run", set]);
         assert!(
             said.err.contains("source is not what it was") && said.err.contains("--accept-source"),

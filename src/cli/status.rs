@@ -108,5 +108,6 @@ fn last_runs(entries: &[JournalEntry], count: usize, now: Timestamp) -> String {
     for run in runs.take(count) {
         table.add_row(run);
     }
+    render::status::fit(&mut table);
     if table.row_count() == 0 { String::new() } else { format!("\n{table}\n") }
 }

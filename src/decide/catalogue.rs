@@ -2,12 +2,14 @@
 
 mod destinations;
 mod entries;
+mod jobs;
 mod servers;
 
 use super::finding::FindingCode as Code;
 use super::finding::Severity;
 use destinations::DESTINATIONS;
 use entries::ENTRIES;
+use jobs::JOBS;
 use servers::SERVERS;
 use std::fmt::Write as _;
 
@@ -30,7 +32,7 @@ pub struct Explanation {
 
 /// Every finding that audit can report.
 pub fn catalogue() -> impl Iterator<Item = &'static Explanation> {
-    ENTRIES.iter().chain(&SERVERS).chain(&DESTINATIONS)
+    JOBS.iter().chain(ENTRIES).chain(&SERVERS).chain(&DESTINATIONS)
 }
 
 /// Explains a code such as `timer-missing`; none when no finding has it.

@@ -82,6 +82,8 @@ pub enum FindingCode {
     DrillDiffers,
     /// The source does not exist.
     SourceMissing,
+    /// The source is not where it was.
+    SourceMoved,
     /// The source cannot be read.
     SourceUnreadable,
     /// A tool is missing.
@@ -178,7 +180,7 @@ pub enum FindingCode {
 
 impl FindingCode {
     /// All codes, in the catalogue's order.
-    pub const ALL: [Self; 72] = [
+    pub const ALL: [Self; 73] = [
         Self::TimerMissing,
         Self::TimerDisabled,
         Self::TimerInactive,
@@ -205,6 +207,7 @@ impl FindingCode {
         Self::DrillOld,
         Self::DrillDiffers,
         Self::SourceMissing,
+        Self::SourceMoved,
         Self::SourceUnreadable,
         Self::ToolMissing,
         Self::RequirementUnmet,
@@ -282,6 +285,7 @@ impl FindingCode {
             Self::DrillOld => "drill-old",
             Self::DrillDiffers => "drill-differs",
             Self::SourceMissing => "source-missing",
+            Self::SourceMoved => "source-moved",
             Self::SourceUnreadable => "source-unreadable",
             Self::ToolMissing => "tool-missing",
             Self::RequirementUnmet => "requirement-unmet",

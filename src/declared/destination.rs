@@ -108,6 +108,14 @@ impl Transport {
 }
 
 impl DestinationDeclaration {
+    /// Whether it is reached by a protocol, and is no folder of this host.
+    pub fn is_remote(&self) -> bool {
+        match &self.kind {
+            DestinationKind::Local(_) => false,
+            DestinationKind::Remote(_) => true,
+        }
+    }
+
     /// A destination of which nothing but its kind is said.
     pub fn new(kind: DestinationKind) -> Self {
         Self {

@@ -387,7 +387,7 @@ document!(
 document!(
     /// The keys of a `files` set.
     FilesKeys {
-        /// Paths or globs; a folder is taken whole. Each must match something.
+        /// Paths or globs; a folder is taken whole. Each must match something, and none may be a symbolic link to what is not in the set.
         #[schemars(length(min = 1))]
         paths: Vec<PathText>,
         /// Globs of what is left out: with a `/` matched against the whole path, without against the last name.

@@ -147,6 +147,14 @@ pub enum DestinationError {
 }
 
 impl DestinationError {
+    /// What mends it, by the error's own words or by those for its trouble; none where there are no better ones than to look.
+    pub fn remedy(&self, trouble: Option<Trouble>) -> Option<String> {
+        match self {
+            Self::Unopened { remedy, .. } => Some(remedy.clone()),
+            _ => trouble.and_then(Trouble::remedy).map(str::to_owned),
+        }
+    }
+
     /// The word for what kept a destination behind a network from being used, where there is one.
     pub fn trouble(&self) -> Option<Trouble> {
         match self {

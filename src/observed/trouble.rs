@@ -35,4 +35,22 @@ impl Trouble {
             Self::Archived => "object archived",
         }
     }
+
+    /// What mends it; none where only what was seen can say.
+    pub fn remedy(self) -> Option<&'static str> {
+        match self {
+            Self::Refused => Some(
+                "put credentials that are valid where the plan file says, and that may list and read there",
+            ),
+            Self::PlaceMissing => Some("make the bucket or container, or mend its name in the plan file"),
+            Self::Stranger => Some(
+                "find out whether the server's key or certificate was changed, and only then replace what the plan file pins",
+            ),
+            Self::Clock { .. } => Some("set the clock of this host right"),
+            Self::Archived => {
+                Some("bring the object back from its tier, and end the rule that archives so early")
+            }
+            Self::Unopened => None,
+        }
+    }
 }

@@ -25,14 +25,25 @@ fn summary(findings: &[Finding]) -> String {
     format!("Findings: {}.", counts.join(", "))
 }
 
-/// Set and destination, where the finding has them.
-fn place(finding: &Finding) -> String {
-    match (&finding.set, &finding.destination) {
-        (Some(set), Some(destination)) => format!("set `{set}`, destination `{destination}`, "),
-        (Some(set), None) => format!("set `{set}`, "),
-        (None, Some(destination)) => format!("destination `{destination}`, "),
-        (None, None) => String::new(),
+/// What a finding is about: its set and its destination, where it has them, and its object where that is something else.
+fn subject(finding: &Finding, quote: &str) -> String {
+    let set = finding.set.as_ref().map(|it| (format!("set `{it}`"), format!("source of {it}")));
+    let destination =
+        finding.destination.as_ref().map(|it| (format!("destination `{it}`"), format!("destination {it}")));
+    let places = [set, destination].into_iter().flatten();
+    let (mut words, known): (Vec<String>, Vec<String>) = places.unzip();
+    if !known.contains(&finding.object) {
+        words.push(format!("{quote}{}{quote}", finding.object));
     }
+    words.join(", ")
+}
+
+/// What was seen, without the words of [`subject`] once more.
+fn evidence(finding: &Finding) -> &str {
+    let set = finding.set.as_ref().map(|it| format!("set `{it}`: "));
+    let destination = finding.destination.as_ref().map(|it| format!("destination `{it}`: "));
+    let said = [set, destination].into_iter().flatten();
+    said.fold(finding.evidence.as_str(), |text, words| text.strip_prefix(words.as_str()).unwrap_or(text))
 }
 
 /// For people at a terminal.
@@ -45,8 +56,8 @@ pub fn text(findings: &[Finding], palette: Palette) -> String {
             Severity::Warning | Severity::Unknown => palette.warn(word),
         };
         let _ = writeln!(out, "{painted}: {} [{}]", palette.strong(title(finding.code)), finding.code);
-        let object = terminal(&finding.object);
-        let _ = writeln!(out, "  {}`{object}`: {}", place(finding), terminal(&finding.evidence));
+        let (subject, evidence) = (subject(finding, "`"), evidence(finding));
+        let _ = writeln!(out, "  {}: {}", terminal(&subject), terminal(evidence));
         let _ = writeln!(out, "help: {}\n", terminal(&finding.remedy));
     }
     let _ = writeln!(out, "{}", palette.strong(&summary(findings)));
@@ -74,8 +85,8 @@ pub fn markdown(findings: &[Finding]) -> String {
     }
     out.push_str("\n| severity | code | object | evidence | remedy |\n|---|---|---|---|---|\n");
     for it in findings {
-        let object = cell(&format!("{}{}", place(it), it.object));
-        let (evidence, remedy) = (cell(&it.evidence), cell(&it.remedy));
+        let object = cell(&subject(it, ""));
+        let (evidence, remedy) = (cell(evidence(it)), cell(&it.remedy));
         let _ =
             writeln!(out, "| {} | `{}` | {object} | {evidence} | {remedy} |", it.severity.word(), it.code);
     }
@@ -98,7 +109,7 @@ pub fn nagios(findings: &[Finding]) -> String {
         plain(&summary(findings))
     );
     for it in findings {
-        let line = format!("{}: {}{}: {}", it.code, place(it), it.object, it.evidence);
+        let line = format!("{}: {}: {}", it.code, subject(it, ""), evidence(it));
         let _ = writeln!(out, "{}", plain(&line));
     }
     out
@@ -156,7 +167,7 @@ pub fn junit(findings: &[Finding]) -> String {
             let _ = writeln!(out, "    <testcase classname=\"bkp.audit\" name=\"{code}\"/>");
         }
         for it in found {
-            let name = xml(&format!("{code}: {}{}", place(it), it.object));
+            let name = xml(&format!("{code}: {}", subject(it, "")));
             let element = if it.severity == Severity::Unknown { "error" } else { "failure" };
             let _ = writeln!(
                 out,
@@ -213,6 +224,32 @@ mod tests {
             assert!(shown.contains(part), "{part} in {shown}");
         }
         assert_eq!(text(&[], Palette::PLAIN), "No findings.\n");
+    }
+
+    #[test]
+    fn nothing_is_named_twice() {
+        let made = |set: bool, destination: bool, object: &str, evidence: &str| {
+            let mut finding = findings().remove(0);
+            finding.set = set.then(crate::decide::testing::set);
+            finding.destination = destination.then(crate::decide::testing::local);
+            (finding.object, finding.evidence) = (object.to_owned(), evidence.to_owned());
+            finding
+        };
+        let findings = [
+            made(false, true, "destination local", "destination `local`: no login"),
+            made(true, false, "source of orders", "set `orders`: `/srv` does not exist"),
+            made(true, true, "orders/one", "it has no manifest"),
+        ];
+        let shown = text(&findings, Palette::PLAIN);
+        for line in [
+            "  destination `local`: no login",
+            "  set `orders`: `/srv` does not exist",
+            "  set `orders`, destination `local`, `orders/one`: it has no manifest",
+        ] {
+            assert!(shown.lines().any(|it| it == line), "{shown}");
+        }
+        let all = json(&findings, Scene::healthy().now);
+        assert!(all.contains("destination `local`: no login"), "programs get what was seen: {all}");
     }
 
     #[test]

@@ -4,8 +4,9 @@ use super::Palette;
 use super::escape::terminal;
 use super::plan_document::{CopiesDocument, CoverageDocument};
 use crate::decide::{CoverageRow, LevelState, SetCopies, ago};
+use crate::declared::SetName;
 use crate::format::Level;
-use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
+use comfy_table::{Cell, Color, ColumnConstraint, ContentArrangement, Table, Width, presets};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -17,14 +18,14 @@ pub fn text(rows: &[CoverageRow], copies: &[SetCopies], now: Timestamp, palette:
         return "No sets are declared.\n".to_owned();
     }
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
     if palette.coloured {
         table.enforce_styling();
     } else {
         table.force_no_tty();
     }
     let words = Level::ALL.iter().skip(1).map(|level| level.word());
-    let header = ["set", "destination"].into_iter().chain(words).chain(["next run", "size", "snapshots"]);
+    let header = ["set", "destination"].into_iter().chain(words).chain(["next run", "size", "kept"]);
     table.set_header(header);
     for row in rows {
         let mut cells = vec![Cell::new(&row.set), Cell::new(&row.destination)];
@@ -38,6 +39,7 @@ pub fn text(rows: &[CoverageRow], copies: &[SetCopies], now: Timestamp, palette:
         cells.push(Cell::new(row.snapshots.map_or_else(|| "?".to_owned(), |count| count.to_string())));
         table.add_row(cells);
     }
+    fit(&mut table);
     format!("{table}\n{}{}", counts(copies), reasons(rows))
 }
 
@@ -52,16 +54,88 @@ fn counts(copies: &[SetCopies]) -> String {
     if out.is_empty() { out } else { format!("\n{out}") }
 }
 
-/// Why a level is not proven, below the table.
-fn reasons(rows: &[CoverageRow]) -> String {
-    let mut out = String::new();
-    for row in rows {
-        for (level, state) in row.levels.iter().filter(|(_, state)| !state.is_proven()) {
-            let words = terminal(state.text());
-            let _ = writeln!(out, "{} at {}: {level} is {}: {words}", row.set, row.destination, state.word());
+/// Longest word that a column is kept wide enough for, in characters.
+const WHOLE_WORD: usize = 12;
+
+/// Wraps what is too wide for the terminal, once all rows are there. A file or a pipe has no width.
+pub fn fit(table: &mut Table) {
+    let Some(width) = Table::new().width() else { return };
+    let mut longest = vec![0; table.column_count()];
+    for row in table.header().into_iter().chain(table.row_iter()) {
+        for (longest, cell) in longest.iter_mut().zip(row.cell_iter()) {
+            let content = cell.content();
+            let words = content.split(' ').map(|word| word.chars().count());
+            *longest = words.filter(|it| *it <= WHOLE_WORD).max().unwrap_or_default().max(*longest);
         }
     }
-    if out.is_empty() { out } else { format!("\n{out}") }
+    table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    for (column, longest) in table.column_iter_mut().zip(longest) {
+        let least = Width::Fixed(u16::try_from(longest + 1).expect("a short word"));
+        column.set_padding((0, 1)).set_constraint(ColumnConstraint::LowerBoundary(least));
+    }
+}
+
+/// Why levels are not proven, below the table: of one set each reason once.
+fn reasons(rows: &[CoverageRow]) -> String {
+    let mut all: Vec<Reason<'_>> = Vec::new();
+    for row in rows {
+        let of_row = Reason::all(row);
+        for reason in of_row {
+            let same = |it: &&mut Reason<'_>| {
+                it.set == reason.set && it.levels == reason.levels && it.state == reason.state
+            };
+            match all.iter_mut().find(same) {
+                Some(known) => known.destinations.extend(reason.destinations),
+                None => all.push(reason),
+            }
+        }
+    }
+    let lines: String = all.iter().map(Reason::line).collect();
+    if lines.is_empty() { lines } else { format!("\n{lines}") }
+}
+
+/// Why some levels of a set are not proven at some destinations.
+struct Reason<'a> {
+    set: &'a SetName,
+    destinations: Vec<String>,
+    levels: Vec<String>,
+    /// The word for it, and what was seen.
+    state: (&'static str, String),
+}
+
+impl<'a> Reason<'a> {
+    fn all(row: &'a CoverageRow) -> Vec<Self> {
+        let mut found: Vec<Self> = Vec::new();
+        for (level, state) in row.levels.iter().filter(|(_, state)| !state.is_proven()) {
+            let state = (state.word(), terminal(state.text()));
+            match found.iter_mut().find(|it| it.state == state) {
+                Some(known) => known.levels.push(level.to_string()),
+                None => found.push(Self {
+                    set: &row.set,
+                    destinations: vec![row.destination.to_string()],
+                    levels: vec![level.to_string()],
+                    state,
+                }),
+            }
+        }
+        found
+    }
+
+    fn line(&self) -> String {
+        let (word, text) = &self.state;
+        let is = if self.levels.len() == 1 { "is" } else { "are" };
+        let (places, levels) = (listed(&self.destinations), listed(&self.levels));
+        format!("{} at {places}: {levels} {is} {word}: {text}\n", self.set)
+    }
+}
+
+/// Such as `a`, `a and b`, or `a, b and c`.
+fn listed(words: &[String]) -> String {
+    match words.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        Some((last, _)) => last.clone(),
+        None => String::new(),
+    }
 }
 
 fn level_cell(state: &LevelState, now: Timestamp) -> Cell {
@@ -160,6 +234,27 @@ mod tests {
         scene.timer().active = false;
         let shown = text(&coverage(&scene.world()), &[], scene.now, Palette::PLAIN);
         assert!(shown.contains("scheduled is unproven: the timer of `bkp-orders` is not active"), "{shown}");
+    }
+
+    #[test]
+    fn reason_that_several_levels_or_destinations_share_is_told_once() {
+        let mut scene = Scene::healthy();
+        let other: crate::declared::DestinationName = "disk".parse().expect("a name");
+        scene.plan.destinations.insert(other.clone(), destination_declaration("/mnt/b"));
+        scene.plan.defaults.destinations = Some(vec![local(), other.clone()]);
+        let gone = crate::diagnostic::Diagnostic::new("destination not readable", "connecting failed");
+        let unknown = crate::observed::Observed::Unknown(gone);
+        scene.facts.destinations.insert(other, crate::observed::Fact::new(scene.now, "listed", unknown));
+        scene.timer().active = false;
+        let shown = text(&coverage(&scene.world()), &[], scene.now, Palette::PLAIN);
+        let reasons: Vec<&str> = shown.lines().filter(|it| it.starts_with("orders at ")).collect();
+        assert_eq!(reasons.len(), 2, "{shown}");
+        assert!(
+            reasons[0].starts_with("orders at local and disk: scheduled is unproven: the timer"),
+            "{shown}"
+        );
+        let unknown = "orders at disk: stored, intact and restored are unknown: connecting failed";
+        assert_eq!(reasons[1], unknown, "{shown}");
     }
 
     #[test]

@@ -45,6 +45,14 @@ pub enum SourceError {
         /// Path or glob.
         object: String,
     },
+    /// A declared path that is a symbolic link: the data is elsewhere, and a snapshot of the link alone would hold nothing of it.
+    #[error("`{object}` is a symbolic link, and what it leads to ({target}) is not in this set")]
+    LinkedAway {
+        /// The declared path.
+        object: String,
+        /// Where it leads.
+        target: String,
+    },
     /// It exists, and this user may not read it.
     #[error("`{object}` cannot be read by this user")]
     Denied {

@@ -2,6 +2,7 @@
 
 use super::{could_not_look, not_looked};
 use crate::decide::finding::{Finding, FindingCode as Code};
+use crate::decide::identity::moved_away;
 use crate::decide::world::{Seen, World, sealed};
 use crate::declared::{SetName, SourceDeclaration};
 use crate::diagnostic::Diagnostic;
@@ -25,8 +26,18 @@ pub(super) fn findings(world: &World<'_>) -> Vec<Finding> {
                 findings.push(Finding::new(Code::SourceMissing, object, "nothing is there").of(set));
             }
             Seen::Present(facts) => {
-                findings.extend(of_source(set, &object, facts));
-                findings.extend(members_and_snapshot(world, set, facts));
+                let mut found = of_source(set, &object, facts);
+                let moved = moved_away(world, set, facts).filter(|_| found.is_empty());
+                // What else is new about another file system's data follows from that.
+                match moved {
+                    Some(moved) => {
+                        let evidence = moved.why.clone().unwrap_or_default();
+                        let finding = Finding::new(Code::SourceMoved, object.clone(), evidence).of(set);
+                        found.push(finding.remedy(moved.fix.unwrap_or_default()));
+                    }
+                    None => found.extend(members_and_snapshot(world, set, facts)),
+                }
+                findings.append(&mut found);
                 findings.extend(facts.doors.iter().map(|door| {
                     Finding::new(Code::OpenDoor, door.object.clone(), door.evidence.clone()).of(set)
                 }));
@@ -44,6 +55,7 @@ fn of_source(set: &SetName, object: &str, facts: &SourceFacts) -> Vec<Finding> {
             "tool" => Code::ToolMissing,
             "readable" if says_missing(diagnostic) => Code::SourceMissing,
             "readable" => Code::SourceUnreadable,
+            "place" => Code::SourceMoved,
             "version" => Code::ToolTooOld,
             "server" => Code::ServerUnreachable,
             "login" => Code::LoginRefused,

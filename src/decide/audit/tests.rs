@@ -3,7 +3,7 @@
 use super::super::testing::{Scene, at, finished, local, seen, set};
 use super::*;
 use crate::declared::{Pause, Require, Scope};
-use crate::format::{Digest, FailedMember, Level, Outcome, ProofRecord, SnapshotId, Trigger};
+use crate::format::{Digest, FailedMember, Level, Outcome, ProofRecord, SnapshotId, SourceIdentity, Trigger};
 use crate::host::Space;
 use crate::observed::{
     DoorFacts, Enablement, Fact, Found, JobName, JournalEvent, MemberFacts, ObjectsState, Observed,
@@ -21,6 +21,12 @@ fn unmet(scene: &mut Scene, kind: &str, what: &str) {
     let unmet = Some(Diagnostic::new("a requirement is not met", what));
     let requirement = RequirementFacts { kind: kind.to_owned(), object: "/srv/orders.db".to_owned(), unmet };
     scene.source().requirements.push(requirement);
+}
+
+fn mounted(point: &str, source: &str) -> Vec<SourceIdentity> {
+    let path = PathBuf::from("/srv/orders.db");
+    let (mount_point, mount_source) = (PathBuf::from(point), source.to_owned());
+    vec![SourceIdentity { path, mount_point, mount_source, file_system: "ext4".to_owned() }]
 }
 
 fn disprove(scene: &mut Scene, level: Level) {
@@ -146,6 +152,10 @@ fn breaking(code: Code) -> Break {
         Code::DrillMissing => |it| unprove(it, false),
         Code::DrillDiffers => |it| disprove(it, Level::Restored),
         Code::SourceMissing => |it| unmet(it, "readable", "`/srv/orders.db` does not exist"),
+        Code::SourceMoved => |it| {
+            it.newest().manifest.identity = mounted("/srv", "/dev/sdb1");
+            it.source().identity = mounted("/", "/dev/sda1");
+        },
         Code::SourceUnreadable => |it| unmet(it, "readable", "`/srv/orders.db` cannot be read by this user"),
         Code::ToolMissing => |it| unmet(it, "tool", "`pg_dump` is not on the PATH of the job"),
         Code::ToolTooOld => |it| unmet(it, "version", "`pg_dump` is 14, and the server is 15"),

@@ -3,6 +3,7 @@
 use super::{Action, Blocked, Change, ChangeObject, Review, unified};
 use crate::decide::coverage::CoverageRow;
 use crate::decide::finding::FindingCode;
+use crate::decide::identity::moved_away;
 use crate::decide::scheduled::{drift, examine};
 use crate::decide::world::{Seen, WantedJob, World};
 use crate::declared::{DestinationName, SetDeclaration, SetName};
@@ -81,6 +82,10 @@ fn source_blocks(world: &World<'_>, name: &SetName, review: &mut Review) -> Vec<
                 blocks.push(diagnostic.clone());
             }
         }
+    }
+    // Where it cannot be read its mount is the smaller trouble.
+    if blocks.is_empty() {
+        blocks.extend(moved_away(world, name, facts));
     }
     blocks
 }

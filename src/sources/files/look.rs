@@ -43,7 +43,29 @@ fn literal(host: &dyn Host, selection: &Selection, number: usize) -> Result<File
     if selection.excluded(&literal.path, status.kind == FileKind::Directory) {
         return Err(SourceError::Missing { object: format!("{} (left out by `exclude`)", literal.declared) });
     }
+    if status.kind == FileKind::Symlink {
+        let target = host.canonical(path).map_err(|error| failed(&literal.declared, path, error))?;
+        if !holds(host, selection, &target) {
+            let target = target.display().to_string();
+            return Err(SourceError::LinkedAway { object: literal.declared.clone(), target });
+        }
+    }
     Ok(status.kind)
+}
+
+/// Whether another declared path brings in what a link leads to.
+fn holds(host: &dyn Host, selection: &Selection, target: &Path) -> bool {
+    let is_folder = host.status(target).is_ok_and(|status| status.kind == FileKind::Directory);
+    let left_out = |path: &Path, is_folder| selection.excluded(path.as_os_str().as_bytes(), is_folder);
+    selection.literals.iter().map(|literal| path_of(&literal.path)).any(|path| {
+        let is_link = host.link_status(path).is_ok_and(|status| status.kind == FileKind::Symlink);
+        let Ok(real) = host.canonical(path) else { return false };
+        let Ok(below) = target.strip_prefix(real) else { return false };
+        // Excludes speak of paths as they are declared.
+        let way = if below.as_os_str().is_empty() { path.to_owned() } else { path.join(below) };
+        let mut above = way.ancestors().skip(1).take_while(|it| it.starts_with(path));
+        !is_link && !left_out(&way, is_folder) && above.all(|it| !left_out(it, true))
+    })
 }
 
 fn glob(host: &dyn Host, selection: &Selection, number: usize) -> Result<(), SourceError> {
@@ -113,10 +135,11 @@ pub fn requirements(host: &dyn Host, selection: &Selection) -> Vec<RequirementFa
         .map(|number| (&selection.globs[number].declared, glob(host, selection, number)));
     literals
         .chain(globs)
-        .map(|(object, met)| RequirementFacts {
-            kind: "readable".to_owned(),
-            object: object.clone(),
-            unmet: met.err().map(|error| unmet(host, &error)),
+        .map(|(object, met)| {
+            let linked_away = matches!(met, Err(SourceError::LinkedAway { .. }));
+            let kind = if linked_away { "place" } else { "readable" };
+            let unmet = met.err().map(|error| unmet(host, &error));
+            RequirementFacts { kind: kind.to_owned(), object: object.clone(), unmet }
         })
         .collect()
 }
@@ -137,6 +160,9 @@ fn unmet(host: &dyn Host, error: &SourceError) -> Diagnostic {
     match error {
         SourceError::Missing { .. } => {
             diagnostic.fix("correct the path in the plan file, or mount or make what it names")
+        }
+        SourceError::LinkedAway { target, .. } => {
+            diagnostic.fix(format!("declare `{target}` in its place, or beside it"))
         }
         SourceError::Denied { object, error } => match privacy_remedy(error) {
             Some(remedy) => diagnostic.fix(remedy),

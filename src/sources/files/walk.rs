@@ -196,13 +196,6 @@ impl Producer {
 
     /// A literal that is not what people think it is.
     fn check_literal(&mut self, node: &Node) -> Result<(), SourceError> {
-        if node.kind == FileType::Symlink {
-            let warning = format!(
-                "`{}` is a symbolic link: it is kept, and what it leads to is not in this set",
-                shown(&self.path)
-            );
-            self.warn(warning);
-        }
         if node.kind == FileType::Socket {
             return Err(SourceError::Read {
                 object: shown(&self.path),

@@ -100,6 +100,7 @@ fn unmet(error: &SourceError) -> Diagnostic {
         | SourceError::Tool { .. }
         | SourceError::Partial { .. }
         | SourceError::Incomplete { .. }
+        | SourceError::LinkedAway { .. }
         | SourceError::Pattern { .. } => diagnostic,
     }
 }
@@ -135,6 +136,7 @@ fn unreached(source: &PostgresSource, error: &SourceError) -> SourceFacts {
         | SourceError::Scratch { .. }
         | SourceError::Tool { .. }
         | SourceError::Incomplete { .. }
+        | SourceError::LinkedAway { .. }
         | SourceError::Pattern { .. } => ("server", name),
     };
     let members = Observed::Unknown(diagnostic.clone());

@@ -144,6 +144,7 @@ fn remedy(error: &SourceError, declaration: &QdrantDeclaration) -> String {
         | SourceError::Tool { .. }
         | SourceError::Server { .. }
         | SourceError::Incomplete { .. }
+        | SourceError::LinkedAway { .. }
         | SourceError::Secret(_)
         | SourceError::Pattern { .. } => {
             format!("see that {} runs, and that the key is its own", declaration.url)

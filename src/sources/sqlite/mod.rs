@@ -118,6 +118,7 @@ fn remedy(error: &SourceError) -> String {
         | SourceError::Server { .. }
         | SourceError::Partial { .. }
         | SourceError::Incomplete { .. }
+        | SourceError::LinkedAway { .. }
         | SourceError::Secret(_)
         | SourceError::Pattern { .. } => "correct the path in the plan file, or mend the database".into(),
     }

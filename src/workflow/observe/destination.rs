@@ -1,7 +1,7 @@
 //! One destination looked at: what lies there, and what keeps it from being looked at.
 
 use super::Scope;
-use crate::declared::{DestinationDeclaration, DestinationKind, DestinationName, Plan, SetName};
+use crate::declared::{DestinationDeclaration, DestinationName, Plan, SetName};
 use crate::destinations::{Access, DestinationError};
 use crate::diagnostic::Diagnostic;
 use crate::host::Host;
@@ -44,11 +44,7 @@ fn destination(
         return Fact::new(host.now(), format!("keys of `{name}` tried"), observed)
             .because(Some(Trouble::Unopened));
     }
-    let remote = match &declaration.kind {
-        DestinationKind::Local(_) => false,
-        DestinationKind::Remote(_) => true,
-    };
-    seen(host, plan, &site, remote, scope, orphans)
+    seen(host, plan, &site, declaration.is_remote(), scope, orphans)
 }
 
 /// What is seen of an opened destination; `remote` where it is reached by a protocol.
@@ -69,36 +65,13 @@ fn seen(
                 other => other,
             });
             let summary = trouble.map_or("destination not readable", Trouble::summary);
-            let fix = if let DestinationError::Unopened { remedy, .. } = &error {
-                remedy.clone()
-            } else {
-                remedy(trouble, site, host)
-            };
+            let fix = error
+                .remedy(trouble)
+                .unwrap_or_else(|| format!("check {} as user {}", site.target.location(), host.user().name));
             (Observed::Unknown(Diagnostic::from_error(summary, &error).fix(fix)), trouble)
         }
     };
     Fact::new(host.now(), format!("listed {}", site.target.location()), observed).because(trouble)
-}
-
-/// What mends what keeps a destination from being looked at.
-fn remedy(trouble: Option<Trouble>, site: &Site, host: &dyn Host) -> String {
-    let text = match trouble {
-        Some(Trouble::Refused) => {
-            "put credentials that are valid where the plan file says, and that may list and read there"
-        }
-        Some(Trouble::PlaceMissing) => "make the bucket or container, or mend its name in the plan file",
-        Some(Trouble::Stranger) => {
-            "find out whether the server's key or certificate was changed, and only then replace what the plan file pins"
-        }
-        Some(Trouble::Clock { .. }) => "set the clock of this host right",
-        Some(Trouble::Archived) => {
-            "bring the object back from its tier, and end the rule that archives so early"
-        }
-        Some(Trouble::Unopened) | None => {
-            return format!("check {} as user {}", site.target.location(), host.user().name);
-        }
-    };
-    text.to_owned()
 }
 
 /// The server's clock minus the host's, in seconds. A server that does not say it is no less looked at.

@@ -1,7 +1,7 @@
 //! What a run begins with: the destinations that are prepared and whose history can be read, and the source's members.
 
 use super::session::Party;
-use crate::declared::{Plan, SetName};
+use crate::declared::{DestinationDeclaration, Plan, SetName};
 use crate::diagnostic::Diagnostic;
 use crate::format::Trigger;
 use crate::host::{Host, pause, pulse};
@@ -65,9 +65,18 @@ fn patiently<T, E>(
 fn admit(site: &Site, name: &SetName, plan: &Plan) -> Result<History, Diagnostic> {
     let trouble = |error: &crate::destinations::DestinationError| {
         let why = crate::workflow::verify::chain(error);
+        // On a disk of this host a refusal is about the user of the job, and not about credentials.
+        let remote = plan.destinations.get(&site.name).is_some_and(DestinationDeclaration::is_remote);
+        let remedy = error.remedy(error.trouble().filter(|_| remote));
+        let look = || {
+            format!(
+                "see that {} answers and can be used by the user of the job; `bkp plan` looks too",
+                site.target.location()
+            )
+        };
         Diagnostic::new("destination not usable", format!("destination `{}`", site.name))
             .why(why)
-            .fix("run `bkp plan` to see what is missing there")
+            .fix(remedy.unwrap_or_else(look))
     };
     if !site.target.prepared().map_err(|error| trouble(&error))? {
         return Err(Diagnostic::new(

@@ -6,6 +6,7 @@ use super::arrival;
 use super::members::{self, Harvest};
 use super::report::{DestinationReport, MemberReport, RunReport};
 use super::{RunRequest, WorkflowError};
+use crate::decide::not_what_it_was;
 use crate::declared::{DestinationName, Plan, SetDeclaration, SetName};
 use crate::destinations::Access;
 use crate::diagnostic::Diagnostic;
@@ -260,31 +261,10 @@ impl<'a> Session<'a> {
         if self.request.accept_source {
             return Ok(());
         }
-        for was in &sealed.manifest.identity {
-            let Some(is) = self.identity.iter().find(|it| it.path == was.path) else { continue };
-            if is != was {
-                return Err(Diagnostic::new(
-                    "source is not what it was",
-                    format!("set `{}`: {}", self.name, was.path.display()),
-                )
-                .why(format!(
-                    "at snapshot {} it lay on {} ({}) mounted at {}, now on {} ({}) mounted at {}",
-                    before.id,
-                    was.mount_source,
-                    was.file_system,
-                    was.mount_point.display(),
-                    is.mount_source,
-                    is.file_system,
-                    is.mount_point.display()
-                ))
-                .fix(format!(
-                    "mount what is missing; or, if the data has moved for good, `bkp run {} --accept-source`",
-                    self.name
-                ))
-                .into());
-            }
+        match not_what_it_was(self.name, (before.id, &sealed.manifest.identity), &self.identity) {
+            Some(diagnostic) => Err(diagnostic.into()),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     fn check_scratch(&self) -> Result<(), WorkflowError> {

@@ -160,13 +160,41 @@ fn links_on_the_way_are_followed_and_links_below_are_kept() {
 }
 
 #[test]
-fn declared_link_is_kept_and_said_to_be_one() {
+fn declared_link_needs_its_target_in_the_set() {
     let mut bed = Bed::new();
-    symlink("/srv", bed.at("link")).expect("a link");
+    bed.write("moved/sub/file", "x");
+    symlink("moved/sub", bed.at("link")).expect("a link");
+    let refused = |bed: &Bed| match bed.back_up().map(|_| ()) {
+        Err(SourceError::LinkedAway { object, target }) => {
+            object.ends_with("/link") && target == bed.at("moved/sub").display().to_string()
+        }
+        _ => false,
+    };
+    let unmet = |bed: &Bed| {
+        let needs = bed.source().look(&RealHost).requirements;
+        needs.into_iter().filter_map(|it| it.unmet?.fix).collect::<Vec<_>>()
+    };
+    let fix = format!("declare `{}` in its place, or beside it", bed.at("moved/sub").display());
     bed.paths(&["link"]);
-    let made = bed.back_up().expect("a backup");
-    assert_eq!(made.complete.counts().0["links"], 1);
-    assert!(made.complete.warnings()[0].contains("symbolic link"), "{:?}", made.complete.warnings());
+    assert!(refused(&bed));
+    assert_eq!(unmet(&bed), [fix.as_str()]);
+    // What brings in only a part, only itself, or leaves it out does not count.
+    bed.paths(&["link", "moved/sub/file"]);
+    assert!(refused(&bed));
+    bed.paths(&["link", "moved"]);
+    bed.declaration.exclude = vec!["sub".to_owned()];
+    assert!(refused(&bed));
+    bed.declaration.exclude = Vec::new();
+    for beside in ["moved", "moved/sub"] {
+        bed.paths(&["link", beside]);
+        let made = bed.back_up().expect("a backup");
+        assert_eq!(made.complete.counts().0["links"], 1);
+        assert!(made.paths(&bed).contains(&"moved/sub/file".to_owned()));
+        assert_eq!(unmet(&bed), Vec::<String>::new());
+    }
+    symlink("nowhere", bed.at("dangling")).expect("a link");
+    bed.paths(&["dangling"]);
+    assert!(matches!(bed.back_up().map(|_| ()), Err(SourceError::Missing { .. })));
 }
 
 #[test]

@@ -106,10 +106,9 @@ impl SetCopies {
         (lacks(require.copies, count.places), lacks(require.off_host, count.off_host))
     }
 
-    /// The pairs that are one place, on one line; none where there is none.
+    /// What is one place, on one line; none where nothing is.
     pub fn why(&self) -> Option<String> {
-        let pairs: Vec<String> = self.shared.iter().map(Shared::words).collect();
-        (!pairs.is_empty()).then(|| pairs.join("; "))
+        (!self.shared.is_empty()).then(|| together(&self.shared))
     }
 
     /// One line for people, such as: `2 copies in 1 place; `require` asks for 2`.
@@ -125,6 +124,34 @@ impl SetCopies {
         }
         line
     }
+}
+
+/// Pairs in words, those with one reason together: `` `a`, `b` and `c` are on this host ``.
+pub(super) fn together<'a>(pairs: impl IntoIterator<Item = &'a Shared>) -> String {
+    let pairs: Vec<&Shared> = pairs.into_iter().collect();
+    let mut declared: Vec<&DestinationName> = Vec::new();
+    for name in pairs.iter().flat_map(|pair| [&pair.one, &pair.other]) {
+        if !declared.contains(&name) {
+            declared.push(name);
+        }
+    }
+    let mut groups: Vec<(&Tie, BTreeSet<&DestinationName>)> = Vec::new();
+    for Shared { one, other, tie } in pairs {
+        let of_both = |(known, names): &&mut (&Tie, BTreeSet<&DestinationName>)| {
+            *known == tie && (names.contains(one) || names.contains(other))
+        };
+        match groups.iter_mut().find(of_both) {
+            Some((_, names)) => names.extend([one, other]),
+            None => groups.push((tie, BTreeSet::from([one, other]))),
+        }
+    }
+    let words = |(tie, names): (&Tie, BTreeSet<&DestinationName>)| {
+        let in_order = declared.iter().filter(|name| names.contains(*name));
+        let mut names: Vec<String> = in_order.map(|name| format!("`{name}`")).collect();
+        let last = names.pop().unwrap_or_default();
+        format!("{} and {last} {}", names.join(", "), tie.words())
+    };
+    groups.into_iter().map(words).collect::<Vec<_>>().join("; ")
 }
 
 /// Counts the copies of every set that has more than one destination or that asks for a number of them.

@@ -1,6 +1,6 @@
 //! Findings about how many copies there are, and which of them would be lost together.
 
-use crate::decide::copies::{SetCopies, Tie, copies};
+use crate::decide::copies::{SetCopies, Shared, Tie, copies, together};
 use crate::decide::coverage::CoverageRow;
 use crate::decide::finding::{Finding, FindingCode as Code};
 use crate::decide::world::World;
@@ -34,7 +34,7 @@ fn of_set(world: &World<'_>, rows: &[CoverageRow], copies: &SetCopies) -> Vec<Fi
         return findings;
     }
     // What the plan file itself says is no news: two folders of one host, and a declared failure domain.
-    let news: Vec<String> = copies
+    let news: Vec<&Shared> = copies
         .shared
         .iter()
         .filter(|shared| match &shared.tie {
@@ -42,10 +42,9 @@ fn of_set(world: &World<'_>, rows: &[CoverageRow], copies: &SetCopies) -> Vec<Fi
             Tie::Server(_) | Tie::Account(_) | Tie::Credentials(_) => true,
             Tie::Host | Tie::Domain(_) => false,
         })
-        .map(crate::decide::copies::Shared::words)
         .collect();
     if !news.is_empty() {
-        let evidence = format!("{}: {}", verified.words(), news.join("; "));
+        let evidence = format!("{}: {}", verified.words(), together(news));
         findings.push(Finding::new(Code::SharedFate, object, evidence).of(&copies.set));
     }
     findings

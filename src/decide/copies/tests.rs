@@ -61,6 +61,28 @@ fn two_disks_of_one_host_are_one_place() {
 }
 
 #[test]
+fn destinations_of_one_place_are_named_together() {
+    let pair = |one: &str, other: &str, tie: Tie| Shared {
+        one: one.parse().expect("a name"),
+        other: other.parse().expect("a name"),
+        tie,
+    };
+    let server = || Tie::Server("nas".to_owned());
+    let pairs = [
+        pair("a", "b", Tie::Device),
+        pair("a", "c", Tie::Host),
+        pair("b", "c", Tie::Host),
+        pair("x", "y", server()),
+        pair("x", "z", server()),
+        pair("y", "z", server()),
+    ];
+    assert_eq!(
+        together(&pairs),
+        "`a` and `b` lie on one device; `a`, `b` and `c` are on this host; `x`, `y` and `z` are at server `nas`"
+    );
+}
+
+#[test]
 fn another_machine_is_a_second_place_and_off_the_host() {
     let counted = counted(&with(sftp("nas.internal")));
     assert_eq!(counted.verified, Count { copies: 2, places: 2, off_host: 1 });

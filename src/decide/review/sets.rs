@@ -6,7 +6,7 @@ use crate::decide::finding::FindingCode;
 use crate::decide::identity::moved_away;
 use crate::decide::scheduled::{drift, examine};
 use crate::decide::world::{Seen, WantedJob, World};
-use crate::declared::{DestinationName, SetDeclaration, SetName};
+use crate::declared::{DestinationName, SetName};
 use crate::diagnostic::Diagnostic;
 use crate::format::Level;
 use crate::observed::{InstalledJob, JobName, Observed};
@@ -35,7 +35,10 @@ pub(super) fn sets(world: &World<'_>, usable: &BTreeSet<DestinationName>, review
             },
             None => review.complete = false,
         }
-        changes.extend(proof_change(world, name, set, usable, &review.coverage));
+        if world.paused(set).is_none() {
+            let lacking = proofs_lacking(world, name, usable, &review.coverage);
+            changes.extend(proof_change(name, lacking, &changes));
+        }
         for change in &mut changes {
             change.blocked = blocks.first().cloned();
         }
@@ -179,17 +182,13 @@ fn diff(wanted: &WantedJob, job: &InstalledJob) -> Option<String> {
     (!diff.is_empty()).then_some(diff)
 }
 
-/// What has to be proven, and where. A paused set is left alone, and so is what could not be looked at.
-fn proof_change(
+/// What has to be proven, and where. What could not be looked at is left alone.
+fn proofs_lacking(
     world: &World<'_>,
     name: &SetName,
-    set: &SetDeclaration,
     usable: &BTreeSet<DestinationName>,
     coverage: &[CoverageRow],
-) -> Option<Change> {
-    if world.paused(set).is_some() {
-        return None;
-    }
+) -> Vec<String> {
     let rows = coverage.iter().filter(|row| row.set == *name && usable.contains(&row.destination));
     let mut reasons = Vec::new();
     for row in rows {
@@ -204,10 +203,22 @@ fn proof_change(
             reasons.push(format!("not {level} at `{}`: {}", row.destination, state.text()));
         }
     }
-    if reasons.is_empty() {
-        return None;
-    }
-    let mut change = Change::new(Action::Prove, ChangeObject::Set(name.clone()), reasons.join("; "));
+    reasons
+}
+
+/// The set's trial, where something is not proven or its job changes: a job is tried before anybody relies on it.
+fn proof_change(name: &SetName, lacking: Vec<String>, changes: &[Change]) -> Option<Change> {
+    let of_job = |change: &&Change| matches!(change.object, ChangeObject::Job(_));
+    let changed = changes
+        .iter()
+        .find(of_job)
+        .map(|change| if change.action == Action::Create { "its job is new" } else { "its job changes" });
+    let reason = match (lacking.is_empty(), changed) {
+        (false, _) => lacking.join("; "),
+        (true, Some(changed)) => changed.to_owned(),
+        (true, None) => return None,
+    };
+    let mut change = Change::new(Action::Prove, ChangeObject::Set(name.clone()), reason);
     change.remark = Some("proven at apply: one backup through its job, read back and drilled".to_owned());
     Some(change)
 }

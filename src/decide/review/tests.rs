@@ -59,7 +59,8 @@ fn every_kind_of_drift_is_an_update() {
     for (index, break_it) in breaks.iter().enumerate() {
         let mut scene = Scene::healthy();
         break_it(&mut scene);
-        assert_eq!(changes(&scene), [(Action::Update, ChangeObject::Job(job()))], "{index}");
+        let prove = (Action::Prove, ChangeObject::Set(set()));
+        assert_eq!(changes(&scene), [(Action::Update, ChangeObject::Job(job())), prove], "{index}");
     }
 }
 
@@ -84,8 +85,39 @@ fn timer_whose_file_gave_way_to_a_mask_is_installed_anew() {
     scene.timer().enablement = Enablement::Masked;
     scene.job().files.last_mut().expect("a file").text = None;
     let job = job();
-    let both = [(Action::Update, ChangeObject::Job(job.clone())), (Action::Enable, ChangeObject::Timer(job))];
-    assert_eq!(changes(&scene), both);
+    let all = [
+        (Action::Update, ChangeObject::Job(job.clone())),
+        (Action::Enable, ChangeObject::Timer(job)),
+        (Action::Prove, ChangeObject::Set(set())),
+    ];
+    assert_eq!(changes(&scene), all);
+}
+
+/// Plan and apply say the same: what is tried stands among the changes.
+#[test]
+fn every_step_that_tries_a_set_was_announced() {
+    let breaks: [fn(&mut Scene); 5] = [
+        |_| {},
+        |it| *it = Scene::fresh(),
+        |it| it.job().marker.as_mut().expect("a marker").set_digest = crate::format::Digest::of(b"older"),
+        |it| it.timer().active = false,
+        |it| {
+            *it = Scene::fresh();
+            let until = "2027-01-01".parse().expect("a date");
+            it.declaration().pause = Some(Pause { until, reason: "moving".to_owned() });
+        },
+    ];
+    let announced = breaks.map(|break_it| {
+        let mut scene = Scene::healthy();
+        break_it(&mut scene);
+        let review = review(&scene.world());
+        let steps = steps::steps(&scene.world(), &review);
+        let tries = steps.order().into_iter().any(|id| matches!(steps.step(id), steps::Step::Try(_)));
+        let said = review.changes.iter().any(|change| change.action == Action::Prove);
+        assert_eq!(tries, said, "{:?}", review.changes);
+        said
+    });
+    assert_eq!(announced, [false, true, true, false, false]);
 }
 
 #[test]

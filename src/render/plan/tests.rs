@@ -51,6 +51,7 @@ fn edited_unit_is_shown_as_a_diff() {
     bkp would make these changes for plan `shop`:
 
       ~ update
+      > prove: back up, read back, restore and compare
 
       ~ update job `bkp-orders` (systemd)
           `/etc/systemd/system/bkp-orders.timer` differs
@@ -61,8 +62,11 @@ fn edited_unit_is_shown_as_a_diff() {
           -Description=mine
           +Description=bkp-orders
            # timer
+      > prove set `orders`
+          its job changes
+          (proven at apply: one backup through its job, read back and drilled)
 
-    Plan: 0 to add, 1 to change, 0 to remove.
+    Plan: 0 to add, 1 to change, 0 to remove, 1 to prove.
     "#);
 }
 

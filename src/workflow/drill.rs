@@ -100,7 +100,7 @@ fn concealed(site: &Site, copy: &Copy, set: &SetName, sealed: &SealedFacts) -> U
         return match pipeline::read_back(&*site.target, &key, &details.stored) {
             Err(error) => unproven(&error),
             Ok(()) => Unproven::CouldNotTell(format!(
-                "`{key}` is as it was made, and the key here does not open it"
+                "`{key}` is as it was made, and the key here does not open it: bring one that it is for, `--identity FILE`"
             )),
         };
     }

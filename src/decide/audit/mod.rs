@@ -38,6 +38,11 @@ pub fn audit(world: &World<'_>) -> Vec<Finding> {
     findings
 }
 
+/// What others can read or change, of what a plan speaks of: known before anything is applied.
+pub(super) fn open_to_others(world: &World<'_>) -> Vec<Finding> {
+    security::findings(world).into_iter().filter(|finding| finding.code != Code::CouldNotLook).collect()
+}
+
 /// The finding for an observation that failed.
 fn could_not_look(object: impl Into<String>, diagnostic: &Diagnostic) -> Finding {
     let finding = Finding::new(Code::CouldNotLook, object, diagnostic.sentence());

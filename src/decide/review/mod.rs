@@ -5,6 +5,8 @@
 mod destinations;
 mod sets;
 
+use super::audit::open_to_others;
+use super::catalogue::explain;
 use super::copies::{SetCopies, copies};
 use super::coverage::{CoverageRow, coverage};
 use super::finding::FindingCode;
@@ -363,6 +365,10 @@ fn notes(world: &World<'_>, review: &mut Review) {
             review.notes.push(Diagnostic::new("a set is paused", what).why(pause.reason.clone()));
         }
     }
+    review.notes.extend(open_to_others(world).into_iter().map(|finding| {
+        let title = explain(finding.code.code()).map_or("open to others", |it| it.title);
+        Diagnostic::new(title, format!("`{}`", finding.object)).why(finding.evidence).fix(finding.remedy)
+    }));
     destinations::notes(world, review);
     of_sources(world, review);
     limits_of_schedulers(world, review);

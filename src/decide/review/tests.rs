@@ -121,6 +121,17 @@ fn every_step_that_tries_a_set_was_announced() {
 }
 
 #[test]
+fn secret_that_others_can_read_is_noted_before_anything_is_applied() {
+    for (mode, noted) in [(0o600, false), (0o644, true)] {
+        let mut scene = Scene::fresh();
+        scene.path("secret", mode);
+        let notes = review(&scene.world()).notes;
+        let fix = "run `chmod 0600 /etc/bkp/secret`";
+        assert_eq!(notes.iter().any(|note| note.fix.as_deref() == Some(fix)), noted, "{notes:?}");
+    }
+}
+
+#[test]
 fn orphan_is_removed_and_its_snapshots_are_not() {
     let mut scene = Scene::healthy();
     let declared = scene.plan.sets.remove(&set()).expect("orders");

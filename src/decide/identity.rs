@@ -14,9 +14,12 @@ pub fn not_what_it_was(
     now: &[SourceIdentity],
 ) -> Option<Diagnostic> {
     let pairs = before.iter().filter_map(|was| Some((was, now.iter().find(|is| is.path == was.path)?)));
-    let (was, is) = pairs.into_iter().find(|(was, is)| was != is)?;
+    let (was, is) = pairs.into_iter().find(|(was, is)| !same_place(was, is))?;
+    let same_name = was.mount_source == is.mount_source;
     let place = |it: &SourceIdentity| {
-        format!("{} ({}) mounted at {}", it.mount_source, it.file_system, it.mount_point.display())
+        let uuid = it.file_system_uuid.as_ref().filter(|_| same_name);
+        let known = uuid.map_or_else(String::new, |uuid| format!(" {uuid}"));
+        format!("{} ({}{known}) mounted at {}", it.mount_source, it.file_system, it.mount_point.display())
     };
     let path = was.path.display();
     Some(
@@ -32,11 +35,57 @@ pub fn not_what_it_was(
     )
 }
 
-/// The same, for what was observed.
+/// Whether a path lies where it lay. A disk may have another name after a boot; its file system has the identifier that it had.
+fn same_place(was: &SourceIdentity, is: &SourceIdentity) -> bool {
+    let same_file_system = match (&was.file_system_uuid, &is.file_system_uuid) {
+        (Some(was), Some(is)) => was == is,
+        (None, _) | (_, None) => was.mount_source == is.mount_source,
+    };
+    same_file_system && was.mount_point == is.mount_point && was.file_system == is.file_system
+}
+
+/// The same as [`not_what_it_was`], for what was observed.
 pub(super) fn moved_away(world: &World<'_>, set: &SetName, facts: &SourceFacts) -> Option<Diagnostic> {
     let destinations = world.plan.destinations_of(world.plan.sets.get(set)?).iter();
     let snapshots = destinations.filter_map(|it| world.snapshots(set, it)).flatten();
     let complete = snapshots.filter_map(|it| Some((it.id, &sealed(it)?.manifest))).filter(|it| it.1.complete);
     let (id, newest) = complete.max_by_key(|(id, _)| *id)?;
     not_what_it_was(set, (id, &newest.identity), &facts.identity)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(point: &str, source: &str, uuid: Option<&str>) -> SourceIdentity {
+        SourceIdentity {
+            path: "/srv/data".into(),
+            mount_point: point.into(),
+            mount_source: source.to_owned(),
+            file_system: "xfs".to_owned(),
+            file_system_uuid: uuid.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn file_system_is_known_by_its_identifier_or_else_by_its_device() {
+        let before = place("/srv", "/dev/sdb1", Some("5f2c"));
+        for (now, same) in [
+            (before.clone(), true),
+            (place("/srv", "/dev/sdc1", Some("5f2c")), true),
+            (place("/srv", "/dev/sdb1", Some("77aa")), false),
+            (place("/srv", "/dev/sdb1", None), true),
+            (place("/srv", "/dev/sdc1", None), false),
+            (place("/", "/dev/sda1", Some("0001")), false),
+            (place("/", "/dev/sdb1", Some("5f2c")), false),
+            (SourceIdentity { file_system: "ext4".to_owned(), ..before.clone() }, false),
+            (SourceIdentity { path: "/srv/other".into(), ..place("/", "/dev/sda1", None) }, true),
+        ] {
+            let set = "data".parse().expect("a name");
+            let id = "20261120T030000Z-000001".parse().expect("a snapshot's name");
+            let moved =
+                not_what_it_was(&set, (id, std::slice::from_ref(&before)), std::slice::from_ref(&now));
+            assert_eq!(moved.is_none(), same, "{now:?}");
+        }
+    }
 }

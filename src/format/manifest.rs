@@ -170,6 +170,9 @@ pub struct SourceIdentity {
     pub mount_source: String,
     /// The file system's type.
     pub file_system: String,
+    /// The file system's own identifier, where it was known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_system_uuid: Option<String>,
 }
 
 /// A snapshot's manifest.

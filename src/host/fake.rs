@@ -147,7 +147,12 @@ impl Host for FakeHost {
     }
 
     fn mount(&self, path: &Path) -> io::Result<Mount> {
-        self.status(path).map(|_| Mount { point: "/".into(), source: "fake".into(), kind: "fake".into() })
+        self.status(path).map(|_| Mount {
+            point: "/".into(),
+            source: "fake".into(),
+            kind: "fake".into(),
+            uuid: None,
+        })
     }
 
     fn write_atomic(&self, path: &Path, content: &[u8], mode: u32) -> io::Result<()> {

@@ -96,6 +96,8 @@ pub struct Mount {
     pub source: String,
     /// The file system's type, such as `ext4`.
     pub kind: String,
+    /// The file system's own identifier, where udev knows it: the kernel gives a disk another name when disks come and go.
+    pub uuid: Option<String>,
 }
 
 /// Who we run as.

@@ -52,6 +52,7 @@ fn mount_line(line: &[u8]) -> Option<MountLine<'_>> {
             point: path(fields.get(4)?),
             source: String::from_utf8_lossy(&unescape(fields.get(dash + 2)?)).into_owned(),
             kind: String::from_utf8_lossy(fields.get(dash + 1)?).into_owned(),
+            uuid: None,
         },
     })
 }
@@ -78,8 +79,21 @@ fn mount_in(mountinfo: &[u8], path: &Path) -> Option<Mount> {
 #[cfg(target_os = "linux")]
 pub(super) fn mount_of(path: &Path) -> io::Result<Mount> {
     let mountinfo = std::fs::read("/proc/self/mountinfo")?;
-    mount_in(&mountinfo, path)
-        .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no mount holds this path"))
+    let mount = mount_in(&mountinfo, path)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no mount holds this path"))?;
+    Ok(Mount { uuid: uuid_of(Path::new("/"), &mount.source), ..mount })
+}
+
+/// The identifier of the file system on a device, from udev's database (what `udevadm info` prints of it): a sandbox has no
+/// `/dev/disk`.
+#[cfg(target_os = "linux")]
+fn uuid_of(root: &Path, source: &str) -> Option<String> {
+    // sysfs writes the `/` of a name as `!`.
+    let name = source.strip_prefix("/dev/")?.replace('/', "!");
+    let number = std::fs::read_to_string(root.join("sys/class/block").join(name).join("dev")).ok()?;
+    let told = std::fs::read_to_string(root.join(format!("run/udev/data/b{}", number.trim()))).ok()?;
+    let uuid = told.lines().find_map(|line| line.strip_prefix("E:ID_FS_UUID="))?;
+    (!uuid.is_empty()).then(|| uuid.to_owned())
 }
 
 /// The mount that holds a path, of which no part is a link (statfs(2) of macOS).
@@ -93,6 +107,7 @@ pub(super) fn mount_of(path: &Path) -> io::Result<Mount> {
         point: PathBuf::from(OsStr::from_bytes(&text(&status.f_mntonname))),
         source: String::from_utf8_lossy(&text(&status.f_mntfromname)).into_owned(),
         kind: String::from_utf8_lossy(&text(&status.f_fstypename)).into_owned(),
+        uuid: None,
     })
 }
 
@@ -106,6 +121,28 @@ mod tests {
         let mount = mount_in(text, Path::new("/srv/my data/file")).expect("a mount");
         assert_eq!((mount.source.as_str(), mount.kind.as_str()), ("/dev/sdb1", "xfs"));
         assert_eq!(mount_in(text, Path::new("/etc")).expect("root").source, "/dev/sda1");
+    }
+
+    #[test]
+    fn file_system_is_known_by_what_udev_wrote_of_its_device() {
+        let root = tempfile::tempdir().expect("a folder");
+        let write = |path: &str, text: &str| {
+            let path = root.path().join(path);
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+            std::fs::write(path, text).expect("a file");
+        };
+        write("sys/class/block/sdb1/dev", "8:17\n");
+        write(
+            "run/udev/data/b8:17",
+            "S:disk/by-uuid/5f2c\nI:1234\nE:ID_FS_UUID=5f2c\nE:ID_FS_UUID_ENC=5f2c\n",
+        );
+        write("sys/class/block/sdc1/dev", "8:33\n");
+        write("run/udev/data/b8:33", "E:ID_FS_UUID=\n");
+        let uuid = |source: &str| uuid_of(root.path(), source);
+        assert_eq!(uuid("/dev/sdb1").as_deref(), Some("5f2c"));
+        for unknown in ["/dev/sdc1", "/dev/sda1", "/dev/mapper/vg-data", "tmpfs", "nas:/export"] {
+            assert_eq!(uuid(unknown), None, "{unknown}");
+        }
     }
 
     #[test]

@@ -26,7 +26,8 @@ fn unmet(scene: &mut Scene, kind: &str, what: &str) {
 fn mounted(point: &str, source: &str) -> Vec<SourceIdentity> {
     let path = PathBuf::from("/srv/orders.db");
     let (mount_point, mount_source) = (PathBuf::from(point), source.to_owned());
-    vec![SourceIdentity { path, mount_point, mount_source, file_system: "ext4".to_owned() }]
+    let file_system = "ext4".to_owned();
+    vec![SourceIdentity { path, mount_point, mount_source, file_system, file_system_uuid: None }]
 }
 
 fn disprove(scene: &mut Scene, level: Level) {

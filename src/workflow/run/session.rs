@@ -65,6 +65,7 @@ pub fn identity_of(host: &dyn Host, source: &dyn Source) -> Vec<SourceIdentity> 
             mount_point: mount.point,
             mount_source: mount.source,
             file_system: mount.kind,
+            file_system_uuid: mount.uuid,
         })
     };
     source.paths().into_iter().filter_map(mounted).collect()

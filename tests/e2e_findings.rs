@@ -12,7 +12,7 @@ use std::process::Command;
 use support::{Bench, DAY, Found, SEARCH_PATH, flip_byte, set_mode, sh, text, wait_until};
 
 /// Codes that no test here provokes, and where they are.
-const ELSEWHERE: [(&str, &str); 28] = [
+const ELSEWHERE: [(&str, &str); 29] = [
     ("timer-inactive", "systemd"),
     ("timer-dead", "systemd"),
     ("timer-masked", "systemd"),
@@ -21,6 +21,7 @@ const ELSEWHERE: [(&str, &str); 28] = [
     ("linger-off", "systemd"),
     ("run-held", "e2e_conditions, systemd"),
     ("destination-full-soon", "decide: a small file system has to be mounted"),
+    ("source-moved", "faults"),
     ("tool-too-old", "postgres"),
     ("server-unreachable", "postgres, mysql, redis, qdrant, mongodb"),
     ("login-refused", "postgres, mysql, redis, qdrant, mongodb"),
@@ -347,19 +348,19 @@ fn source_missing_when_it_was_deleted() {
     assert_eq!(bench.ids("shop").len(), 1);
 }
 
-/// What administrators do when a disk is full. Another file system in its place is in `faults`.
+/// What administrators do when a disk is full.
 #[test]
-fn source_moved_when_the_data_lies_behind_a_link_now() {
+fn source_linked_when_the_data_lies_behind_a_link_now() {
     let bench = applied();
     fs::rename(bench.path("docs"), bench.path("large")).expect("a rename");
     symlink("large", bench.path("docs")).expect("a link");
-    let found = only(&bench, "source-moved");
+    let found = only(&bench, "source-linked");
     let target = bench.path("large");
     let fix = format!("declare `{}` in its place, or beside it", target.display());
     assert!(found.set.as_deref() == Some("docs"), "{found:#?}");
     bench.bkp("audit").exits(2).says(&fix);
     bench.bkp("plan plan.yaml").exits(1).says(&fix);
-    bench.bkp("run docs").exits(1).says("is a symbolic link, and what it leads to");
+    bench.bkp("run docs").exits(1).says("is a symbolic link, and what it leads to").says(&fix);
     assert_eq!(bench.ids("docs").len(), 1, "a link alone is no backup of the folder");
 }
 

@@ -362,6 +362,35 @@ fn source_on_another_mount_is_refused_until_it_is_accepted() {
     demand_source_refused(&bed);
 }
 
+/// Where the details of the newest snapshot are encrypted and the key is kept elsewhere, its manifest says nothing of mounts.
+#[test]
+fn source_on_another_mount_is_refused_also_where_nothing_here_reads_the_manifests() {
+    let keys = Bed::new(RETENTION, "", "");
+    let recipient = keys.demand(0, &["keys", "new", "--out", "key.txt"]).out;
+    let sealed = format!(
+        "  vault:\n    type: local\n    path: vault\n    encryption: {{ type: age, recipients: [\"{}\"], identity: \
+         {{ elsewhere: in the safe }} }}",
+        recipient.trim()
+    );
+    for destinations in ["[vault]", "[local, vault]", "[vault, local]"] {
+        let bed = Bed::new(
+            RETENTION,
+            &sealed,
+            &format!("  mounted:\n    type: files\n    paths: [data]\n    destinations: {destinations}"),
+        );
+        {
+            let _disk = Mounted::small(&bed.path("data"), "1m");
+            fs::write(bed.path("data/letter.txt"), "dear reader\n").expect("a file");
+            bed.demand(0, &["apply", "plan.yaml", "--yes"]);
+            bed.demand(0, &["run", "mounted"]);
+        }
+        let said = bed.demand(1, &["run", "mounted"]);
+        assert!(said.err.contains("source is not what it was"), "{destinations}: {said:#?}");
+        let looked = bed.demand(2, &["audit"]);
+        assert!(looked.out.contains("[source-moved]\n  set `mounted`"), "{destinations}: {looked:#?}");
+    }
+}
+
 fn run_at(bed: &Bed, shift_days: i64) -> Said {
     let shift = (shift_days * 86_400).to_string();
     said(bed.command(&[], &["run", "docs"]).env("BKP_TEST_CLOCK_SHIFT_SECONDS", shift))

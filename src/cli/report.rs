@@ -1,6 +1,6 @@
 //! A run's report as text and as JSON.
 
-use crate::format::Counts;
+use crate::format::{Bound, Counts};
 use crate::observed::RunOutcome;
 use crate::render::status::bytes as human_bytes;
 use crate::workflow::run::RunReport;
@@ -23,7 +23,9 @@ pub fn text(report: &RunReport) -> String {
     )];
     for member in &report.members {
         match &member.failed {
-            None => lines.push(format!("  member {}: {}", member.name, counted(&member.counts))),
+            None => {
+                lines.push(format!("  member {}: {}", member.name, counted(&member.counts, &member.bounds)))
+            }
             Some(_) => lines.push(format!("  member {}: FAILED", member.name)),
         }
         for warning in &member.warnings {
@@ -50,22 +52,40 @@ pub fn text(report: &RunReport) -> String {
     lines.join("\n")
 }
 
+/// What is counted for each table or collection, before its name.
+const EACH: [(&str, &str); 7] = [
+    ("rows ", "rows"),
+    ("table:", "rows"),
+    ("history:", "history"),
+    ("documents ", "documents"),
+    ("buckets ", "buckets"),
+    ("indexes ", "indexes"),
+    ("keys ", "keys"),
+];
+
 /// What was counted, in one line: of the tables or collections of a server the sum, and no zeros.
-fn counted(counts: &Counts) -> String {
+fn counted(counts: &Counts, bounds: &BTreeMap<String, Bound>) -> String {
     // What is counted table by table is the data, and comes first.
-    let mut sums: BTreeMap<(bool, &str), u64> = BTreeMap::new();
-    for (name, count) in &counts.0 {
-        let key = match name.split_once([' ', ':']) {
-            Some(("table", _)) => (false, "rows"),
-            Some((kind, _)) => (false, kind),
-            None => (true, name.as_str()),
-        };
-        let sum = sums.entry(key).or_default();
-        *sum = sum.saturating_add(*count);
+    let mut sums: BTreeMap<(bool, &str), Bound> = BTreeMap::new();
+    let exact = counts.0.iter().map(|(name, count)| (name, Bound { min: *count, max: *count }));
+    let bounded = bounds.iter().map(|(name, bound)| (name, *bound));
+    for (name, count) in exact.filter(|(name, _)| !bounds.contains_key(*name)).chain(bounded) {
+        let each = EACH.iter().find(|(begins, _)| name.starts_with(begins));
+        let key = each.map_or((true, name.as_str()), |(_, kind)| (false, *kind));
+        let sum = sums.entry(key).or_insert(Bound { min: 0, max: 0 });
+        sum.min = sum.min.saturating_add(count.min);
+        sum.max = sum.max.saturating_add(count.max);
     }
-    let words: Vec<String> =
-        sums.iter().filter(|(_, sum)| **sum > 0).map(|((_, name), sum)| format!("{name} {sum}")).collect();
-    if words.is_empty() { "it is empty".to_owned() } else { words.join(", ") }
+    let words: Vec<String> = sums
+        .iter()
+        .filter(|(_, sum)| sum.max > 0)
+        .map(
+            |((_, name), Bound { min, max })| {
+                if min == max { format!("{name} {max}") } else { format!("{name} {min} to {max}") }
+            },
+        )
+        .collect();
+    if words.is_empty() { "all counts are 0".to_owned() } else { words.join(", ") }
 }
 
 /// For programs.
@@ -84,14 +104,22 @@ mod tests {
 
     #[test]
     fn counts_are_one_line_with_the_data_first_and_without_zeros() {
-        let counts = |all: &[(&str, u64)]| {
-            Counts(all.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect())
+        let exact = |all: &[(&str, u64)]| {
+            let counts = Counts(all.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect());
+            counted(&counts, &BTreeMap::new())
         };
         let database =
-            [("functions", 0), ("rows public.a", 3), ("rows public.b", 4), ("tables", 2), ("views", 0)];
-        assert_eq!(counted(&counts(&database)), "rows 7, tables 2");
-        assert_eq!(counted(&counts(&[("indexes", 0), ("table:a", 2), ("tables", 1)])), "rows 2, tables 1");
-        assert_eq!(counted(&counts(&[("bytes", 2), ("files", 1), ("links", 0)])), "bytes 2, files 1");
-        assert_eq!(counted(&counts(&[("rows public.a", 0), ("tables", 0)])), "it is empty");
+            [("column defaults", 1), ("rows public.a", 3), ("rows public.b", 4), ("tables", 2), ("views", 0)];
+        assert_eq!(exact(&database), "rows 7, column defaults 1, tables 2");
+        assert_eq!(
+            exact(&[("foreign keys", 1), ("rows a", 2), ("foreign tables", 3)]),
+            "rows 2, foreign keys 1, foreign tables 3"
+        );
+        assert_eq!(exact(&[("indexes", 0), ("table:a", 2), ("tables", 1)]), "rows 2, tables 1");
+        assert_eq!(exact(&[("bytes", 2), ("files", 1), ("links", 0)]), "bytes 2, files 1");
+        assert_eq!(exact(&[("rows public.a", 0), ("tables", 0)]), "all counts are 0");
+        let bounds = BTreeMap::from([("keys db0".to_owned(), Bound { min: 0, max: 100 })]);
+        let keys = Counts(BTreeMap::from([("keys db0".to_owned(), 0), ("keys db1".to_owned(), 5)]));
+        assert_eq!(counted(&keys, &bounds), "keys 5 to 105");
     }
 }

@@ -82,8 +82,10 @@ pub enum FindingCode {
     DrillDiffers,
     /// The source does not exist.
     SourceMissing,
-    /// The source is not where it was.
+    /// The source lies on another file system than at its newest snapshot.
     SourceMoved,
+    /// A declared path is a symbolic link to a folder that is not in its set.
+    SourceLinked,
     /// The source cannot be read.
     SourceUnreadable,
     /// A tool is missing.
@@ -180,7 +182,7 @@ pub enum FindingCode {
 
 impl FindingCode {
     /// All codes, in the catalogue's order.
-    pub const ALL: [Self; 73] = [
+    pub const ALL: [Self; 74] = [
         Self::TimerMissing,
         Self::TimerDisabled,
         Self::TimerInactive,
@@ -208,6 +210,7 @@ impl FindingCode {
         Self::DrillDiffers,
         Self::SourceMissing,
         Self::SourceMoved,
+        Self::SourceLinked,
         Self::SourceUnreadable,
         Self::ToolMissing,
         Self::RequirementUnmet,
@@ -286,6 +289,7 @@ impl FindingCode {
             Self::DrillDiffers => "drill-differs",
             Self::SourceMissing => "source-missing",
             Self::SourceMoved => "source-moved",
+            Self::SourceLinked => "source-linked",
             Self::SourceUnreadable => "source-unreadable",
             Self::ToolMissing => "tool-missing",
             Self::RequirementUnmet => "requirement-unmet",

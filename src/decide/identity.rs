@@ -1,11 +1,12 @@
 //! What a source is mounted from, compared with what its newest snapshot says: a folder whose file system is not mounted
 //! looks like an empty one.
 
+use super::history::History;
 use super::world::{World, sealed};
 use crate::declared::SetName;
 use crate::diagnostic::Diagnostic;
-use crate::format::{SnapshotId, SourceIdentity};
-use crate::observed::SourceFacts;
+use crate::format::{Manifest, SnapshotId, SourceIdentity};
+use crate::observed::{JournalEntry, JournalEvent, RequirementFacts, SourceFacts};
 
 /// Why a source is not what it was at a snapshot; none where every path lies where it lay.
 pub fn not_what_it_was(
@@ -30,7 +31,8 @@ pub fn not_what_it_was(
                 place(is)
             ))
             .fix(format!(
-                "mount what is missing; or, if the data has moved for good, `bkp run {set} --accept-source`"
+                "mount what is missing; or, if the data has moved for good, `bkp run {set} --accept-source`, with `--plan FILE` where \
+                 the plan file was changed"
             )),
     )
 }
@@ -44,13 +46,45 @@ fn same_place(was: &SourceIdentity, is: &SourceIdentity) -> bool {
     same_file_system && was.mount_point == is.mount_point && was.file_system == is.file_system
 }
 
+/// Where a set's paths lay at its newest complete snapshot: by its manifest, or by this host's journal where the manifest's
+/// details are encrypted and were not opened.
+pub fn newest_identity<'a>(
+    complete: impl Iterator<Item = (SnapshotId, &'a Manifest)>,
+    journal: impl IntoIterator<Item = &'a JournalEntry>,
+) -> Option<(SnapshotId, &'a [SourceIdentity])> {
+    // Of two copies of one snapshot the one whose details can be read says more.
+    let (id, newest) = complete.max_by_key(|(id, it)| (*id, !it.is_concealed()))?;
+    if !newest.is_concealed() {
+        return Some((id, &newest.identity));
+    }
+    journal.into_iter().find_map(|entry| match &entry.event {
+        JournalEvent::Started { snapshot, identity, .. } if *snapshot == id => {
+            Some((id, identity.as_slice()))
+        }
+        JournalEvent::Started { .. }
+        | JournalEvent::Sealed { .. }
+        | JournalEvent::Finished { .. }
+        | JournalEvent::Skipped { .. }
+        | JournalEvent::Held { .. }
+        | JournalEvent::Removing { .. }
+        | JournalEvent::Proved { .. } => None,
+    })
+}
+
 /// The same as [`not_what_it_was`], for what was observed.
 pub(super) fn moved_away(world: &World<'_>, set: &SetName, facts: &SourceFacts) -> Option<Diagnostic> {
     let destinations = world.plan.destinations_of(world.plan.sets.get(set)?).iter();
     let snapshots = destinations.filter_map(|it| world.snapshots(set, it)).flatten();
     let complete = snapshots.filter_map(|it| Some((it.id, &sealed(it)?.manifest))).filter(|it| it.1.complete);
-    let (id, newest) = complete.max_by_key(|(id, _)| *id)?;
-    not_what_it_was(set, (id, &newest.identity), &facts.identity)
+    let history = History::new(world);
+    let before = newest_identity(complete, history.of(set).iter().copied())?;
+    not_what_it_was(set, before, &facts.identity)
+}
+
+/// Whether it can be told where a source lies: what cannot be read of it, and what is a link, is the nearer trouble.
+pub(super) fn place_is_known(facts: &SourceFacts) -> bool {
+    let unmet = |it: &RequirementFacts| it.unmet.is_some() && matches!(it.kind.as_str(), "readable" | "link");
+    facts.members.present().is_some() && !facts.requirements.iter().any(unmet)
 }
 
 #[cfg(test)]

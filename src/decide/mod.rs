@@ -33,7 +33,7 @@ pub use exit::{audit_exit, nagios_exit, plan_exit};
 pub use finding::{Finding, FindingCode, Severity};
 pub use foreign::ForeignNote;
 pub use freshness::{Freshness, freshness};
-pub use identity::not_what_it_was;
+pub use identity::{newest_identity, not_what_it_was};
 pub use retention::{Candidate, Verdict, candidates, retention};
 pub use review::{Action, Blocked, Change, ChangeObject, Review, review};
 pub use steps::{Step, StepGraph, StepId, steps};

@@ -160,7 +160,7 @@ impl Scene {
         let state = SnapshotState::Sealed(Box::new(sealed));
         self.snapshots().push(SnapshotFacts { id, stored_as: set(), state });
         let trigger = Trigger::Schedule;
-        self.note(started_at, JournalEvent::Started { snapshot: id, trigger });
+        self.note(started_at, JournalEvent::Started { snapshot: id, trigger, identity: Vec::new() });
         self.note(
             started_at,
             JournalEvent::Sealed { snapshot: id, destination: local(), manifest_sha256, complete: true },

@@ -387,7 +387,7 @@ document!(
 document!(
     /// The keys of a `files` set.
     FilesKeys {
-        /// Paths or globs; a folder is taken whole. Each must match something, and none may be a symbolic link to what is not in the set.
+        /// Paths or globs; a folder is taken whole. Each must match something, and a path that is a symbolic link to a folder needs that folder in the set too.
         #[schemars(length(min = 1))]
         paths: Vec<PathText>,
         /// Globs of what is left out: with a `/` matched against the whole path, without against the last name.

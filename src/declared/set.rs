@@ -187,8 +187,8 @@ pub enum ChangedPolicy {
 /// Files and folders. One member, named after the set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FilesDeclaration {
-    /// Absolute paths or globs (`*`, `?`, `[...]`, `**`); a folder is taken whole. Each must match something, and none
-    /// may be a symbolic link to what is not in the set.
+    /// Absolute paths or globs (`*`, `?`, `[...]`, `**`); a folder is taken whole. Each must match something, and a path
+    /// that is a symbolic link to a folder needs that folder in the set too.
     pub paths: Vec<String>,
     /// Globs of what is left out: with a `/` matched against the whole path, without against the last name.
     pub exclude: Vec<String>,

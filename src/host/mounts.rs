@@ -58,7 +58,7 @@ fn mount_line(line: &[u8]) -> Option<MountLine<'_>> {
 }
 
 #[cfg(target_os = "linux")]
-fn mount_in(mountinfo: &[u8], path: &Path) -> Option<Mount> {
+fn mount_in(mountinfo: &[u8], path: &Path) -> Option<(Mount, String)> {
     let lines: Vec<MountLine<'_>> = mountinfo.split(|byte| *byte == b'\n').filter_map(mount_line).collect();
     let holding = lines.iter().filter(|line| path.starts_with(&line.mount.point));
     let mut best = holding.max_by_key(|line| line.mount.point.as_os_str().len())?;
@@ -72,25 +72,29 @@ fn mount_in(mountinfo: &[u8], path: &Path) -> Option<Mount> {
         }
         best = above;
     }
-    Some(best.mount.clone())
+    Some((best.mount.clone(), String::from_utf8_lossy(best.device).into_owned()))
 }
 
 /// The mount that holds a path, of which no part is a link.
 #[cfg(target_os = "linux")]
 pub(super) fn mount_of(path: &Path) -> io::Result<Mount> {
     let mountinfo = std::fs::read("/proc/self/mountinfo")?;
-    let mount = mount_in(&mountinfo, path)
+    let (mount, device) = mount_in(&mountinfo, path)
         .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no mount holds this path"))?;
-    Ok(Mount { uuid: uuid_of(Path::new("/"), &mount.source), ..mount })
+    Ok(Mount { uuid: uuid_of(Path::new("/"), &device, &mount.source), ..mount })
 }
 
 /// The identifier of the file system on a device, from udev's database (what `udevadm info` prints of it): a sandbox has no
 /// `/dev/disk`.
 #[cfg(target_os = "linux")]
-fn uuid_of(root: &Path, source: &str) -> Option<String> {
-    // sysfs writes the `/` of a name as `!`.
-    let name = source.strip_prefix("/dev/")?.replace('/', "!");
-    let number = std::fs::read_to_string(root.join("sys/class/block").join(name).join("dev")).ok()?;
+fn uuid_of(root: &Path, device: &str, source: &str) -> Option<String> {
+    let number = if device.starts_with("0:") {
+        // btrfs numbers its volumes itself. sysfs writes the `/` of a name as `!`.
+        let name = source.strip_prefix("/dev/")?.replace('/', "!");
+        std::fs::read_to_string(root.join("sys/class/block").join(name).join("dev")).ok()?
+    } else {
+        device.to_owned()
+    };
     let told = std::fs::read_to_string(root.join(format!("run/udev/data/b{}", number.trim()))).ok()?;
     let uuid = told.lines().find_map(|line| line.strip_prefix("E:ID_FS_UUID="))?;
     (!uuid.is_empty()).then(|| uuid.to_owned())
@@ -118,9 +122,12 @@ mod tests {
     #[test]
     fn mountinfo_gives_the_deepest_mount() {
         let text = b"22 1 8:1 / / rw - ext4 /dev/sda1 rw\n23 22 8:2 / /srv/my\\040data rw shared:1 - xfs /dev/sdb1 rw\n";
-        let mount = mount_in(text, Path::new("/srv/my data/file")).expect("a mount");
-        assert_eq!((mount.source.as_str(), mount.kind.as_str()), ("/dev/sdb1", "xfs"));
-        assert_eq!(mount_in(text, Path::new("/etc")).expect("root").source, "/dev/sda1");
+        let (mount, device) = mount_in(text, Path::new("/srv/my data/file")).expect("a mount");
+        assert_eq!(
+            (mount.source.as_str(), mount.kind.as_str(), device.as_str()),
+            ("/dev/sdb1", "xfs", "8:2")
+        );
+        assert_eq!(mount_in(text, Path::new("/etc")).expect("root").0.source, "/dev/sda1");
     }
 
     #[test]
@@ -138,10 +145,14 @@ mod tests {
         );
         write("sys/class/block/sdc1/dev", "8:33\n");
         write("run/udev/data/b8:33", "E:ID_FS_UUID=\n");
-        let uuid = |source: &str| uuid_of(root.path(), source);
-        assert_eq!(uuid("/dev/sdb1").as_deref(), Some("5f2c"));
-        for unknown in ["/dev/sdc1", "/dev/sda1", "/dev/mapper/vg-data", "tmpfs", "nas:/export"] {
-            assert_eq!(uuid(unknown), None, "{unknown}");
+        let uuid = |device: &str, source: &str| uuid_of(root.path(), device, source);
+        assert_eq!(uuid("8:17", "/dev/sdb1").as_deref(), Some("5f2c"));
+        assert_eq!(uuid("8:17", "/dev/mapper/vg-data").as_deref(), Some("5f2c"));
+        assert_eq!(uuid("0:41", "/dev/sdb1").as_deref(), Some("5f2c"), "a volume of btrfs");
+        for (device, source) in
+            [("8:33", "/dev/sdc1"), ("8:1", "/dev/sda1"), ("0:30", "tmpfs"), ("0:31", "nas:/export")]
+        {
+            assert_eq!(uuid(device, source), None, "{source}");
         }
     }
 
@@ -149,7 +160,7 @@ mod tests {
     fn folder_that_is_bound_onto_itself_is_where_it_was() {
         let text = "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n30 22 8:1 /srv/app /srv/app rw - ext4 /dev/sda1 rw\n\
                     31 22 8:1 /srv/other /srv/elsewhere rw - ext4 /dev/sda1 rw\n32 22 8:2 / /mnt rw - xfs /dev/sdb1 rw\n";
-        let point = |path: &str| mount_in(text.as_bytes(), Path::new(path)).expect("a mount").point;
+        let point = |path: &str| mount_in(text.as_bytes(), Path::new(path)).expect("a mount").0.point;
         assert_eq!(point("/srv/app/app.db"), Path::new("/"));
         assert_eq!(point("/srv/elsewhere/app.db"), Path::new("/srv/elsewhere"));
         assert_eq!(point("/mnt/app.db"), Path::new("/mnt"));

@@ -128,6 +128,8 @@ impl Host for RealHost {
     }
 
     fn mount(&self, path: &Path) -> io::Result<Mount> {
+        // What is mounted on demand is mounted when somebody looks into it (autofs(5)).
+        let _only_to_look = std::fs::metadata(path.join("."));
         mounts::mount_of(&std::fs::canonicalize(path)?)
     }
 

@@ -1,7 +1,7 @@
 //! The host's journal: what ran here, and what was sealed. A cache: deleting it loses no proof.
 
 use crate::declared::{DestinationName, SetName};
-use crate::format::{Digest, Level, SnapshotId, Trigger};
+use crate::format::{Digest, Level, SnapshotId, SourceIdentity, Trigger};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -36,6 +36,9 @@ pub enum JournalEvent {
         snapshot: SnapshotId,
         /// Why it ran.
         trigger: Trigger,
+        /// What the paths of the source are mounted from.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        identity: Vec<SourceIdentity>,
     },
     /// A manifest was stored and read back.
     Sealed {

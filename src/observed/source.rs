@@ -73,7 +73,7 @@ pub struct MemberFacts {
 /// One thing that a run needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequirementFacts {
-    /// A stable word for its kind: `tool`, `version`, `readable`, `place` (a declared path that is a link out of the set), `secret`, `hook`, `server` (reachable), `login`,
+    /// A stable word for its kind: `tool`, `version`, `readable`, `link` (a declared path that is one, out of the set), `secret`, `hook`, `server` (reachable), `login`,
     /// `grant`, `catalogue` (an enumeration that may be partial), `state` (of a server that cannot be read now).
     pub kind: String,
     /// The tool, path or server.

@@ -55,7 +55,7 @@ fn counts(copies: &[SetCopies]) -> String {
 }
 
 /// Longest word that a column is kept wide enough for, in characters.
-const WHOLE_WORD: usize = 12;
+const WHOLE_WORD: usize = 24;
 
 /// Wraps what is too wide for the terminal, once all rows are there. A file or a pipe has no width.
 pub fn fit(table: &mut Table) {
@@ -65,7 +65,7 @@ pub fn fit(table: &mut Table) {
         for (longest, cell) in longest.iter_mut().zip(row.cell_iter()) {
             let content = cell.content();
             let words = content.split(' ').map(|word| word.chars().count());
-            *longest = words.filter(|it| *it <= WHOLE_WORD).max().unwrap_or_default().max(*longest);
+            *longest = words.max().unwrap_or_default().min(WHOLE_WORD).max(*longest);
         }
     }
     table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);

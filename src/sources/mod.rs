@@ -384,6 +384,10 @@ impl SourceError {
     /// The diagnostic for facts and reports.
     pub fn diagnostic(&self, set: &SetName) -> Diagnostic {
         let mut diagnostic = Diagnostic::new("source not readable", format!("set `{set}`: {self}"));
+        if let Self::LinkedAway { target, .. } = self {
+            diagnostic =
+                diagnostic.fix(format!("declare `{target}` in its place, or beside it, and run `bkp apply`"));
+        }
         let causes = crate::diagnostic::causes(self);
         if !causes.is_empty() {
             diagnostic = diagnostic.why(causes);

@@ -253,7 +253,8 @@ mod tests {
         };
         let history = all_looked_into(&site, &set(), &scene.plan.moved).expect("history");
         assert!(history.iter().any(|it| it.id == sealed));
-        let event = JournalEvent::Started { snapshot: leftover, trigger: Trigger::Schedule };
+        let event =
+            JournalEvent::Started { snapshot: leftover, trigger: Trigger::Schedule, identity: Vec::new() };
         let entries = vec![JournalEntry { format: JournalEntry::FORMAT, at: scene.now, set: set(), event }];
         Bed { scene, site, history, entries, leftover, place }
     }

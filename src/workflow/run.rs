@@ -203,7 +203,8 @@ fn locked(
     let mut session =
         Session::begin(host, plan, places, (name, set), request, (&scratch, &hooks.variables), listener)?;
     let snapshot = session.snapshot();
-    journal::write(host, &places.state, name, JournalEvent::Started { snapshot, trigger: request.trigger })?;
+    let (trigger, identity) = (request.trigger, session.identity().to_vec());
+    journal::write(host, &places.state, name, JournalEvent::Started { snapshot, trigger, identity })?;
     let outcome = hooks.before().and_then(|()| session.back_up());
     session.take_back();
     let mut report = session.report(started_at);

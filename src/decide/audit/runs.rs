@@ -156,7 +156,7 @@ fn overlap(
     let mut last: Option<(Timestamp, SnapshotId, Option<Timestamp>)> = None;
     for entry in history.of(name) {
         match &entry.event {
-            JournalEvent::Started { snapshot, trigger: Trigger::Schedule } => {
+            JournalEvent::Started { snapshot, trigger: Trigger::Schedule, .. } => {
                 last = Some((entry.at, *snapshot, None));
             }
             JournalEvent::Finished { snapshot, .. } => {

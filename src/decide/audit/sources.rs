@@ -2,7 +2,7 @@
 
 use super::{could_not_look, not_looked};
 use crate::decide::finding::{Finding, FindingCode as Code};
-use crate::decide::identity::moved_away;
+use crate::decide::identity::{moved_away, place_is_known};
 use crate::decide::world::{Seen, World, sealed};
 use crate::declared::{SetName, SourceDeclaration};
 use crate::diagnostic::Diagnostic;
@@ -27,7 +27,7 @@ pub(super) fn findings(world: &World<'_>) -> Vec<Finding> {
             }
             Seen::Present(facts) => {
                 let mut found = of_source(set, &object, facts);
-                let moved = moved_away(world, set, facts).filter(|_| found.is_empty());
+                let moved = moved_away(world, set, facts).filter(|_| place_is_known(facts));
                 // What else is new about another file system's data follows from that.
                 match moved {
                     Some(moved) => {
@@ -55,7 +55,7 @@ fn of_source(set: &SetName, object: &str, facts: &SourceFacts) -> Vec<Finding> {
             "tool" => Code::ToolMissing,
             "readable" if says_missing(diagnostic) => Code::SourceMissing,
             "readable" => Code::SourceUnreadable,
-            "place" => Code::SourceMoved,
+            "link" => Code::SourceLinked,
             "version" => Code::ToolTooOld,
             "server" => Code::ServerUnreachable,
             "login" => Code::LoginRefused,

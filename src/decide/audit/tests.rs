@@ -157,6 +157,7 @@ fn breaking(code: Code) -> Break {
             it.newest().manifest.identity = mounted("/srv", "/dev/sdb1");
             it.source().identity = mounted("/", "/dev/sda1");
         },
+        Code::SourceLinked => |it| unmet(it, "link", "`/srv/orders` is a symbolic link"),
         Code::SourceUnreadable => |it| unmet(it, "readable", "`/srv/orders.db` cannot be read by this user"),
         Code::ToolMissing => |it| unmet(it, "tool", "`pg_dump` is not on the PATH of the job"),
         Code::ToolTooOld => |it| unmet(it, "version", "`pg_dump` is 14, and the server is 15"),
@@ -439,7 +440,10 @@ fn condition_that_keeps_a_job_is_told_only_when_the_set_is_stale_by_it() {
     scene.now = at("2026-11-21T15:00:01Z");
     assert_eq!(codes(&scene), [Code::SetStale, Code::RunHeld, Code::RunHeld]);
     let id = SnapshotId::new(scene.now, 99);
-    scene.note(scene.now, JournalEvent::Started { snapshot: id, trigger: Trigger::Schedule });
+    scene.note(
+        scene.now,
+        JournalEvent::Started { snapshot: id, trigger: Trigger::Schedule, identity: Vec::new() },
+    );
     assert_eq!(codes(&scene), [Code::SetStale, Code::RunHeld], "the unit's own condition is still there");
 }
 
@@ -447,7 +451,10 @@ fn condition_that_keeps_a_job_is_told_only_when_the_set_is_stale_by_it() {
 fn run_that_outlasts_its_interval_is_told_while_it_goes_on() {
     let mut scene = Scene::healthy();
     let id = SnapshotId::new(scene.now, 99);
-    scene.note(scene.now, JournalEvent::Started { snapshot: id, trigger: Trigger::Schedule });
+    scene.note(
+        scene.now,
+        JournalEvent::Started { snapshot: id, trigger: Trigger::Schedule, identity: Vec::new() },
+    );
     scene.now = at("2026-11-21T02:59:00Z");
     assert!(!codes(&scene).contains(&Code::RunOverlaps));
     scene.now = at("2026-11-21T03:01:00Z");

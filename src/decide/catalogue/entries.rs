@@ -139,11 +139,18 @@ pub(super) const ENTRIES: &[Explanation] = &[
     entry(
         Code::SourceMoved,
         Severity::Critical,
-        "The source is not where it was",
-        "A declared path lies on another file system than at its newest snapshot, or it is a symbolic link out of the set. What \
-         is there now is perhaps an empty mount point, so the next run refuses to back it up.",
+        "The source lies on another file system than at its newest snapshot",
+        "What is there now is perhaps an empty mount point, so the next run refuses to back it up.",
         "A file system is not mounted, or the data was moved to another disk.",
-        "Mount it, or declare what the link leads to; where the data has moved for good, `bkp run SET --accept-source`.",
+        "Mount it; where the data has moved for good, `bkp run SET --accept-source`.",
+    ),
+    entry(
+        Code::SourceLinked,
+        Severity::Critical,
+        "A declared path is a symbolic link out of its set",
+        "A snapshot would hold the link and nothing of the folder that it leads to, so the next run fails.",
+        "The data was moved, and a link was left in its place.",
+        "Declare what the link leads to, in its place or beside it, and run `bkp apply`.",
     ),
     entry(
         Code::SourceUnreadable,

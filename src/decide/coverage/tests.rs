@@ -93,7 +93,10 @@ fn run_that_was_killed_is_told_at_once() {
     let mut scene = Scene::healthy();
     let id = SnapshotId::new(at("2026-11-20T11:00:00Z"), 99);
     let trigger = crate::format::Trigger::Manual;
-    scene.note(id.started_at(), crate::observed::JournalEvent::Started { snapshot: id, trigger });
+    scene.note(
+        id.started_at(),
+        crate::observed::JournalEvent::Started { snapshot: id, trigger, identity: Vec::new() },
+    );
     let failed = |scene: &Scene| audit(&scene.world()).iter().any(|it| it.code == Code::RunFailed);
     assert!(!failed(&scene), "it may be going on");
     scene.journal().cut_short.insert(crate::decide::testing::set(), id);

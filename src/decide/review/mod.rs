@@ -366,8 +366,10 @@ fn notes(world: &World<'_>, review: &mut Review) {
         }
     }
     review.notes.extend(open_to_others(world).into_iter().map(|finding| {
-        let title = explain(finding.code.code()).map_or("open to others", |it| it.title);
-        Diagnostic::new(title, format!("`{}`", finding.object)).why(finding.evidence).fix(finding.remedy)
+        let title = explain(finding.code.code()).map_or("", |it| it.title);
+        let set = finding.set.map_or_else(String::new, |set| format!("set `{set}`: "));
+        let what = format!("{set}`{}`: {}", finding.object, finding.evidence);
+        Diagnostic::new("open to others", what).why(title).fix(finding.remedy)
     }));
     destinations::notes(world, review);
     of_sources(world, review);

@@ -3,7 +3,7 @@
 use super::{Action, Blocked, Change, ChangeObject, Review, unified};
 use crate::decide::coverage::CoverageRow;
 use crate::decide::finding::FindingCode;
-use crate::decide::identity::moved_away;
+use crate::decide::identity::{moved_away, place_is_known};
 use crate::decide::scheduled::{drift, examine};
 use crate::decide::world::{Seen, WantedJob, World};
 use crate::declared::{DestinationName, SetName};
@@ -86,8 +86,7 @@ fn source_blocks(world: &World<'_>, name: &SetName, review: &mut Review) -> Vec<
             }
         }
     }
-    // Where it cannot be read its mount is the smaller trouble.
-    if blocks.is_empty() {
+    if place_is_known(facts) {
         blocks.extend(moved_away(world, name, facts));
     }
     blocks

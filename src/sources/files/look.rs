@@ -43,7 +43,9 @@ fn literal(host: &dyn Host, selection: &Selection, number: usize) -> Result<File
     if selection.excluded(&literal.path, status.kind == FileKind::Directory) {
         return Err(SourceError::Missing { object: format!("{} (left out by `exclude`)", literal.declared) });
     }
-    if status.kind == FileKind::Symlink {
+    // A link to a file is kept as a link; of a folder's data nothing would be kept.
+    let leads_to_folder = || host.status(path).is_ok_and(|it| it.kind == FileKind::Directory);
+    if status.kind == FileKind::Symlink && leads_to_folder() {
         let target = host.canonical(path).map_err(|error| failed(&literal.declared, path, error))?;
         if !holds(host, selection, &target) {
             let target = target.display().to_string();
@@ -53,19 +55,29 @@ fn literal(host: &dyn Host, selection: &Selection, number: usize) -> Result<File
     Ok(status.kind)
 }
 
-/// Whether another declared path brings in what a link leads to.
+/// Whether another declared path or a glob may bring in the folder that a link leads to. What only the walk can tell, such as
+/// where another file system begins, the walk demands.
 fn holds(host: &dyn Host, selection: &Selection, target: &Path) -> bool {
-    let is_folder = host.status(target).is_ok_and(|status| status.kind == FileKind::Directory);
-    let left_out = |path: &Path, is_folder| selection.excluded(path.as_os_str().as_bytes(), is_folder);
-    selection.literals.iter().map(|literal| path_of(&literal.path)).any(|path| {
+    let left_out = |path: &Path| selection.excluded(path.as_os_str().as_bytes(), true);
+    // Excludes and globs speak of paths as they are declared.
+    let way = |path: &Path| {
+        let below = target.strip_prefix(host.canonical(path).ok()?).ok()?.to_owned();
+        Some(if below.as_os_str().is_empty() { path.to_owned() } else { path.join(below) })
+    };
+    let literals = selection.literals.iter().map(|literal| path_of(&literal.path)).any(|path| {
         let is_link = host.link_status(path).is_ok_and(|status| status.kind == FileKind::Symlink);
-        let Ok(real) = host.canonical(path) else { return false };
-        let Ok(below) = target.strip_prefix(real) else { return false };
-        // Excludes speak of paths as they are declared.
-        let way = if below.as_os_str().is_empty() { path.to_owned() } else { path.join(below) };
-        let mut above = way.ancestors().skip(1).take_while(|it| it.starts_with(path));
-        !is_link && !left_out(&way, is_folder) && above.all(|it| !left_out(it, true))
-    })
+        let taken =
+            |way: &Path| way.ancestors().take_while(|it| it.starts_with(path)).all(|it| !left_out(it));
+        !is_link && way(path).is_some_and(|way| taken(&way))
+    });
+    literals
+        || selection.globs.iter().any(|glob| {
+            let matched = |way: &Path| {
+                let mut above = way.ancestors().take_while(|it| it.starts_with(&glob.prefix));
+                above.any(|it| glob.matches(it.as_os_str().as_bytes())) && !left_out(way)
+            };
+            way(&glob.prefix).is_some_and(|way| matched(&way))
+        })
 }
 
 fn glob(host: &dyn Host, selection: &Selection, number: usize) -> Result<(), SourceError> {
@@ -137,7 +149,7 @@ pub fn requirements(host: &dyn Host, selection: &Selection) -> Vec<RequirementFa
         .chain(globs)
         .map(|(object, met)| {
             let linked_away = matches!(met, Err(SourceError::LinkedAway { .. }));
-            let kind = if linked_away { "place" } else { "readable" };
+            let kind = if linked_away { "link" } else { "readable" };
             let unmet = met.err().map(|error| unmet(host, &error));
             RequirementFacts { kind: kind.to_owned(), object: object.clone(), unmet }
         })
@@ -155,7 +167,11 @@ fn readable(host: &dyn Host, path: &[u8], kind: FileKind) -> Result<(), SourceEr
 }
 
 fn unmet(host: &dyn Host, error: &SourceError) -> Diagnostic {
-    let diagnostic = Diagnostic::from_error("source not readable", error);
+    let summary = match error {
+        SourceError::LinkedAway { .. } => "source is a link out of its set",
+        _ => "source not readable",
+    };
+    let diagnostic = Diagnostic::from_error(summary, error);
     let user = host.user().name;
     match error {
         SourceError::Missing { .. } => {

@@ -13,6 +13,7 @@ mod folder;
 mod header;
 mod hooks;
 mod include;
+mod linked;
 mod look;
 mod node;
 mod owners;

@@ -7,6 +7,7 @@ use super::chunks::ChunkWriter;
 use super::folder::by_descriptor;
 use super::header::{BLOCK_BYTES, EntryHeader};
 use super::hooks::Hooks;
+use super::linked::Linked;
 use super::node::{Node, Xattrs, XattrsOf, shown, xattr_digests};
 use super::owners::Owners;
 use super::selection::{Position, Selection};
@@ -71,6 +72,8 @@ pub struct Producer {
     hard_links: HashMap<(u64, u64), FirstName>,
     literals_matched: Vec<bool>,
     globs_matched: Vec<bool>,
+    /// Declared paths that are links to folders which were not read so far.
+    pub linked: Vec<Linked>,
     counts: BTreeMap<&'static str, u64>,
     warnings: Vec<String>,
     warnings_count: usize,
@@ -91,6 +94,7 @@ impl Producer {
         let index = IndexWriter::new(BufWriter::with_capacity(64 << 10, order.index))
             .map_err(|error| index_failed(&order.scratch_folder, error))?;
         Ok(Self {
+            linked: order.selection.literals.iter().filter_map(|literal| Linked::of(&literal.path)).collect(),
             literals_matched: vec![false; order.selection.literals.len()],
             globs_matched: vec![false; order.selection.globs.len()],
             selection: order.selection,
@@ -159,8 +163,11 @@ impl Producer {
         }
     }
 
-    /// Fails when a declared path came to nothing.
+    /// Fails when a declared path came to nothing, or to a link alone.
     pub fn check_roots(&self) -> Result<(), SourceError> {
+        if let Some(linked) = self.linked.first() {
+            return Err(linked.error());
+        }
         let literals = self.selection.literals.iter().map(|literal| &literal.declared);
         let globs = self.selection.globs.iter().map(|glob| &glob.declared);
         let matched = self.literals_matched.iter().chain(&self.globs_matched);

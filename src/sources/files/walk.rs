@@ -7,6 +7,7 @@
 use super::super::{SourceError, refused};
 use super::chunks::Stopped;
 use super::folder::{Names, open_file, open_folder, open_root, open_way};
+use super::linked::Linked;
 use super::node::{Node, shown};
 use super::producer::Producer;
 use super::selection::{Position, Selection, Step};
@@ -196,6 +197,13 @@ impl Producer {
 
     /// A literal that is not what people think it is.
     fn check_literal(&mut self, node: &Node) -> Result<(), SourceError> {
+        if node.kind == FileType::Symlink && Linked::of(&self.path).is_none() {
+            let warning = format!(
+                "`{}` is a symbolic link: it is kept as one, without what it leads to",
+                shown(&self.path)
+            );
+            self.warn(warning);
+        }
         if node.kind == FileType::Socket {
             return Err(SourceError::Read {
                 object: shown(&self.path),
@@ -278,6 +286,9 @@ impl Producer {
                 position: below,
                 device: node.device,
             }));
+        }
+        if content {
+            self.linked.retain(|it| !it.leads_to((node.device, node.inode)));
         }
         self.frame(folder, found.depth, content, below, node.device).map(Some)
     }

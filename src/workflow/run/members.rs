@@ -99,6 +99,7 @@ pub fn back_up(
     let mut report = MemberReport {
         name: member.name.clone(),
         counts: Counts::default(),
+        bounds: BTreeMap::new(),
         warnings: Vec::new(),
         failed: None,
     };
@@ -144,6 +145,7 @@ pub fn back_up(
         }
     };
     report.counts = complete.counts().clone();
+    report.bounds = complete.bounds().clone();
     report.warnings = complete.warnings().to_vec();
     for (site, place) in placed {
         let receipt = receipts.remove(&site.name).unwrap_or(Err(StoreError::NoDestinationLeft));

@@ -3,7 +3,7 @@
 use crate::declared::{DestinationName, SetName};
 use crate::diagnostic::Diagnostic;
 use crate::exit_code::ExitCode;
-use crate::format::{Counts, Digest, SnapshotId, Trigger};
+use crate::format::{Bound, Counts, Digest, SnapshotId, Trigger};
 use crate::observed::RunOutcome;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -39,6 +39,9 @@ pub struct MemberReport {
     pub name: String,
     /// What was counted.
     pub counts: Counts,
+    /// What could not be counted exactly.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub bounds: BTreeMap<String, Bound>,
     /// What people should know.
     pub warnings: Vec<String>,
     /// Why it is not in the snapshot.

@@ -6,7 +6,7 @@ use super::arrival;
 use super::members::{self, Harvest};
 use super::report::{DestinationReport, MemberReport, RunReport};
 use super::{RunRequest, WorkflowError};
-use crate::decide::not_what_it_was;
+use crate::decide::{newest_identity, not_what_it_was};
 use crate::declared::{DestinationName, Plan, SetDeclaration, SetName};
 use crate::destinations::Access;
 use crate::diagnostic::Diagnostic;
@@ -180,6 +180,11 @@ impl<'a> Session<'a> {
         self.variables
     }
 
+    /// What the paths of the source are mounted from.
+    pub fn identity(&self) -> &[SourceIdentity] {
+        &self.identity
+    }
+
     /// The snapshot's name.
     pub fn snapshot(&self) -> SnapshotId {
         self.snapshot
@@ -253,16 +258,14 @@ impl<'a> Session<'a> {
     }
 
     fn check_identity(&self) -> Result<(), WorkflowError> {
-        let newest = self
-            .parties
-            .iter()
-            .filter_map(|party| newest_complete(party.history.snapshots()))
-            .max_by_key(|(it, _)| it.id);
-        let Some((before, sealed)) = newest else { return Ok(()) };
         if self.request.accept_source {
             return Ok(());
         }
-        match not_what_it_was(self.name, (before.id, &sealed.manifest.identity), &self.identity) {
+        let newest = self.parties.iter().filter_map(|party| newest_complete(party.history.snapshots()));
+        let complete = newest.map(|(it, sealed)| (it.id, &sealed.manifest));
+        let journal = journal::of_set(self.host, &self.places.state, self.name)?;
+        let Some(before) = newest_identity(complete, &journal) else { return Ok(()) };
+        match not_what_it_was(self.name, before, &self.identity) {
             Some(diagnostic) => Err(diagnostic.into()),
             None => Ok(()),
         }

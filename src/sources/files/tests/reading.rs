@@ -159,42 +159,65 @@ fn links_on_the_way_are_followed_and_links_below_are_kept() {
     );
 }
 
+fn linked_away(bed: &Bed) -> bool {
+    matches!(bed.back_up().map(|_| ()), Err(SourceError::LinkedAway { object, .. }) if object.ends_with("/link"))
+}
+
 #[test]
-fn declared_link_needs_its_target_in_the_set() {
+fn declared_link_to_a_folder_needs_that_folder_in_the_set() {
     let mut bed = Bed::new();
     bed.write("moved/sub/file", "x");
     symlink("moved/sub", bed.at("link")).expect("a link");
-    let refused = |bed: &Bed| match bed.back_up().map(|_| ()) {
-        Err(SourceError::LinkedAway { object, target }) => {
-            object.ends_with("/link") && target == bed.at("moved/sub").display().to_string()
-        }
-        _ => false,
-    };
     let unmet = |bed: &Bed| {
         let needs = bed.source().look(&RealHost).requirements;
         needs.into_iter().filter_map(|it| it.unmet?.fix).collect::<Vec<_>>()
     };
     let fix = format!("declare `{}` in its place, or beside it", bed.at("moved/sub").display());
     bed.paths(&["link"]);
-    assert!(refused(&bed));
+    assert!(linked_away(&bed));
     assert_eq!(unmet(&bed), [fix.as_str()]);
-    // What brings in only a part, only itself, or leaves it out does not count.
-    bed.paths(&["link", "moved/sub/file"]);
-    assert!(refused(&bed));
-    bed.paths(&["link", "moved"]);
-    bed.declaration.exclude = vec!["sub".to_owned()];
-    assert!(refused(&bed));
+    // What brings in only a part, or leaves it out, does not count.
+    for (paths, exclude) in [
+        (&["link", "moved/sub/file"], ""),
+        (&["link", "moved"], "sub"),
+        (&["link", "moved/*"], "sub"),
+        (&["link", "moved/sub/*"], ""),
+    ] {
+        bed.paths(paths);
+        bed.declaration.exclude = if exclude.is_empty() { Vec::new() } else { vec![exclude.to_owned()] };
+        bed.write("moved/other/file", "x");
+        assert!(linked_away(&bed), "{paths:?} without `{exclude}`");
+        assert_eq!(unmet(&bed), [fix.as_str()], "{paths:?} without `{exclude}`");
+    }
     bed.declaration.exclude = Vec::new();
-    for beside in ["moved", "moved/sub"] {
+    for beside in ["moved", "moved/sub", "moved/*", "m*", "m*/sub"] {
         bed.paths(&["link", beside]);
         let made = bed.back_up().expect("a backup");
         assert_eq!(made.complete.counts().0["links"], 1);
-        assert!(made.paths(&bed).contains(&"moved/sub/file".to_owned()));
-        assert_eq!(unmet(&bed), Vec::<String>::new());
+        assert!(made.paths(&bed).contains(&"moved/sub/file".to_owned()), "{beside}");
+        assert_eq!((unmet(&bed), made.complete.warnings().len()), (Vec::new(), 0), "{beside}");
     }
+    // What only the walk can tell.
+    bed.paths(&["link", "moved"]);
+    bed.write("moved/sub/CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55\n");
+    bed.declaration.exclude_caches = true;
+    assert!(linked_away(&bed));
+}
+
+#[test]
+fn declared_link_to_a_file_or_to_nothing_is_kept_as_one_and_said_to_be() {
+    let mut bed = Bed::new();
+    bed.write("real", "x");
+    symlink("real", bed.at("link")).expect("a link");
     symlink("nowhere", bed.at("dangling")).expect("a link");
-    bed.paths(&["dangling"]);
-    assert!(matches!(bed.back_up().map(|_| ()), Err(SourceError::Missing { .. })));
+    bed.paths(&["dangling", "link"]);
+    let made = bed.back_up().expect("a backup");
+    assert_eq!(made.complete.counts().0["links"], 2);
+    let told = made.complete.warnings();
+    assert!(
+        told.len() == 2 && told.iter().all(|it| it.contains("kept as one, without what it leads to")),
+        "{told:?}"
+    );
 }
 
 #[test]

@@ -24,7 +24,7 @@ pub fn text(report: &RunReport) -> String {
     for member in &report.members {
         match &member.failed {
             None => {
-                lines.push(format!("  member {}: {}", member.name, counted(&member.counts, &member.bounds)))
+                lines.push(format!("  member {}: {}", member.name, counted(&member.counts, &member.bounds)));
             }
             Some(_) => lines.push(format!("  member {}: FAILED", member.name)),
         }

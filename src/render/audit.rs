@@ -42,7 +42,8 @@ fn subject(finding: &Finding, quote: &str) -> String {
 fn evidence(finding: &Finding) -> &str {
     let set = finding.set.as_ref().map(|it| format!("set `{it}`: "));
     let destination = finding.destination.as_ref().map(|it| format!("destination `{it}`: "));
-    let said = [set, destination].into_iter().flatten();
+    let object = [format!("`{}`: ", finding.object), format!("`{}` ", finding.object)];
+    let said = [set, destination].into_iter().flatten().chain(object);
     said.fold(finding.evidence.as_str(), |text, words| text.strip_prefix(words.as_str()).unwrap_or(text))
 }
 
@@ -239,12 +240,14 @@ mod tests {
             made(false, true, "destination local", "destination `local`: no login"),
             made(true, false, "source of orders", "set `orders`: `/srv` does not exist"),
             made(true, true, "orders/one", "it has no manifest"),
+            made(true, false, "/srv/docs", "set `orders`: `/srv/docs` is a symbolic link"),
         ];
         let shown = text(&findings, Palette::PLAIN);
         for line in [
             "  destination `local`: no login",
             "  set `orders`: `/srv` does not exist",
             "  set `orders`, destination `local`, `orders/one`: it has no manifest",
+            "  set `orders`, `/srv/docs`: is a symbolic link",
         ] {
             assert!(shown.lines().any(|it| it == line), "{shown}");
         }

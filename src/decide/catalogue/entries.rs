@@ -142,7 +142,8 @@ pub(super) const ENTRIES: &[Explanation] = &[
         "The source lies on another file system than at its newest snapshot",
         "What is there now is perhaps an empty mount point, so the next run refuses to back it up.",
         "A file system is not mounted, or the data was moved to another disk.",
-        "Mount it; where the data has moved for good, `bkp run SET --accept-source`.",
+        "Mount it; where the data has moved for good, `bkp run SET --accept-source`, with `--plan FILE` where the plan file was \
+         changed.",
     ),
     entry(
         Code::SourceLinked,

@@ -37,7 +37,7 @@ pub(super) fn sets(world: &World<'_>, usable: &BTreeSet<DestinationName>, review
         }
         if world.paused(set).is_none() {
             let lacking = proofs_lacking(world, name, usable, &review.coverage);
-            changes.extend(proof_change(name, lacking, &changes));
+            changes.extend(proof_change(name, &lacking, &changes));
         }
         for change in &mut changes {
             change.blocked = blocks.first().cloned();
@@ -206,7 +206,7 @@ fn proofs_lacking(
 }
 
 /// The set's trial, where something is not proven or its job changes: a job is tried before anybody relies on it.
-fn proof_change(name: &SetName, lacking: Vec<String>, changes: &[Change]) -> Option<Change> {
+fn proof_change(name: &SetName, lacking: &[String], changes: &[Change]) -> Option<Change> {
     let of_job = |change: &&Change| matches!(change.object, ChangeObject::Job(_));
     let changed = changes
         .iter()

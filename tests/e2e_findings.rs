@@ -348,6 +348,26 @@ fn source_missing_when_it_was_deleted() {
     assert_eq!(bench.ids("shop").len(), 1);
 }
 
+#[test]
+fn snapshot_shrunk_when_the_source_has_suddenly_less_in_it() {
+    let bench = applied();
+    let mut state = 1_u64;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state.to_le_bytes()[7]
+    };
+    let noise: Vec<u8> = (0..200_000).map(|_| next()).collect();
+    for length in [200_000, 120_000] {
+        fs::write(bench.path("docs/large.bin"), &noise[..length]).expect("a file");
+        bench.bkp("run docs").exits(0);
+        assert_eq!(bench.codes(), [""; 0], "more, and a little less, are no finding");
+    }
+    fs::remove_file(bench.path("docs/large.bin")).expect("a file");
+    bench.bkp("run docs").exits(0);
+    let found = only(&bench, "snapshot-shrunk");
+    assert!(found.set.as_deref() == Some("docs") && found.object == bench.ids("docs")[3], "{found:#?}");
+}
+
 /// What administrators do when a disk is full.
 #[test]
 fn source_linked_when_the_data_lies_behind_a_link_now() {

@@ -64,6 +64,8 @@ pub enum FindingCode {
     SnapshotChanged,
     /// A snapshot vanished behind bkp's back.
     SnapshotGone,
+    /// The newest snapshot has less than half of what those before it have.
+    SnapshotShrunk,
     /// An object of a snapshot is missing.
     ObjectMissing,
     /// An object of a snapshot has the wrong size.
@@ -182,7 +184,7 @@ pub enum FindingCode {
 
 impl FindingCode {
     /// All codes, in the catalogue's order.
-    pub const ALL: [Self; 74] = [
+    pub const ALL: [Self; 75] = [
         Self::TimerMissing,
         Self::TimerDisabled,
         Self::TimerInactive,
@@ -200,6 +202,7 @@ impl FindingCode {
         Self::SnapshotDamaged,
         Self::SnapshotChanged,
         Self::SnapshotGone,
+        Self::SnapshotShrunk,
         Self::ObjectMissing,
         Self::ObjectWrongSize,
         Self::DigestDiffers,
@@ -279,6 +282,7 @@ impl FindingCode {
             Self::SnapshotDamaged => "snapshot-damaged",
             Self::SnapshotChanged => "snapshot-changed",
             Self::SnapshotGone => "snapshot-gone",
+            Self::SnapshotShrunk => "snapshot-shrunk",
             Self::ObjectMissing => "object-missing",
             Self::ObjectWrongSize => "object-wrong-size",
             Self::DigestDiffers => "digest-differs",

@@ -10,8 +10,14 @@ use crate::format::{Digest, Level, Outcome, SnapshotId};
 use crate::observed::{JournalEvent, ObjectsState, SealedFacts, SnapshotFacts, SnapshotState};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// How many snapshots before the newest its size is compared with.
+const COMPARED: usize = 7;
+/// A set with fewer stored bytes than these may halve by a few lines.
+const SHRUNK_FROM_BYTES: u64 = 64 << 10;
+
 pub(super) fn findings(world: &World<'_>, history: &History<'_>, rows: &[CoverageRow]) -> Vec<Finding> {
     let mut findings = Vec::new();
+    let mut compared = BTreeSet::new();
     for row in rows {
         // A destination that could not be looked at is a finding of its own.
         let Some(snapshots) = world.snapshots(&row.set, &row.destination) else { continue };
@@ -21,6 +27,10 @@ pub(super) fn findings(world: &World<'_>, history: &History<'_>, rows: &[Coverag
             found.extend(state(world, history, row, snapshot));
         }
         found.extend(incomplete(row, snapshots));
+        // What the source has is the same at each destination.
+        if compared.insert(&row.set) {
+            found.extend(shrunk(snapshots));
+        }
         found.extend(tampering(history, row, snapshots));
         found.retain(|finding| !is_others_business(world, row, finding));
         findings.extend(found.into_iter().map(|it| it.of(&row.set).at(&row.destination)));
@@ -58,6 +68,20 @@ fn freshness(world: &World<'_>, row: &CoverageRow) -> Vec<Finding> {
             vec![Finding::new(Code::SetStale, object, evidence)]
         }
     }
+}
+
+/// A source that has suddenly less in it.
+fn shrunk(snapshots: &[SnapshotFacts]) -> Option<Finding> {
+    let sealed = snapshots.iter().rev().filter_map(|it| Some((it.id, &sealed(it)?.manifest)));
+    let mut complete = sealed.filter(|(_, manifest)| manifest.complete);
+    let (id, newest) = complete.next()?;
+    let before = complete.take(COMPARED).filter(|(_, it)| it.set_digest == newest.set_digest);
+    let (largest_id, largest) =
+        before.map(|(id, it)| (id, it.stored_bytes())).max_by_key(|(_, bytes)| *bytes)?;
+    let bytes = newest.stored_bytes();
+    let evidence = || format!("{bytes} bytes are stored, and {largest} at {largest_id}");
+    (largest >= SHRUNK_FROM_BYTES && bytes < largest / 2)
+        .then(|| Finding::new(Code::SnapshotShrunk, id.to_string(), evidence()))
 }
 
 fn newest_is_archived(row: &CoverageRow, snapshots: &[SnapshotFacts]) -> bool {

@@ -141,6 +141,10 @@ fn breaking(code: Code) -> Break {
         Code::SnapshotGone => |it| {
             it.snapshots().remove(1);
         },
+        Code::SnapshotShrunk => |it| {
+            let SnapshotState::Sealed(older) = &mut it.snapshots()[0].state else { panic!("it is sealed") };
+            older.manifest.members[0].stored.bytes = 1 << 20;
+        },
         Code::ObjectMissing => |it| wrong(it, &["orders.db.zst"], &[]),
         Code::ObjectWrongSize => |it| wrong(it, &[], &["orders.db.zst"]),
         Code::DigestDiffers => |it| disprove(it, Level::Intact),
@@ -342,6 +346,25 @@ fn run_that_is_going_on_leaves_no_leftover_finding() {
     scene.now = at("2026-11-21T12:00:00Z");
     let found = codes(&scene);
     assert!(found.contains(&Code::Leftover) && found.contains(&Code::RunFailed), "{found:?}");
+}
+
+#[test]
+fn size_is_compared_among_few_snapshots_of_one_declaration() {
+    let older = |scene: &mut Scene, change: fn(&mut crate::format::Manifest)| {
+        let SnapshotState::Sealed(older) = &mut scene.snapshots()[0].state else { panic!("it is sealed") };
+        older.manifest.members[0].stored.bytes = 1 << 20;
+        change(&mut older.manifest);
+        codes(scene).contains(&Code::SnapshotShrunk)
+    };
+    assert!(older(&mut Scene::healthy(), |_| {}));
+    assert!(!older(&mut Scene::healthy(), |it| it.set_digest = Digest::of(b"another")));
+    assert!(!older(&mut Scene::healthy(), |it| it.complete = false));
+    assert!(!older(&mut Scene::healthy(), |it| it.members[0].stored.bytes = 60 << 10));
+    let mut scene = Scene::healthy();
+    for day in 0..7 {
+        scene.add_snapshot(scene.now + SignedDuration::from_hours(24 * day));
+    }
+    assert!(!older(&mut scene, |_| {}), "that was eight snapshots ago");
 }
 
 #[test]

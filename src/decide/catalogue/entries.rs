@@ -65,6 +65,15 @@ pub(super) const ENTRIES: &[Explanation] = &[
         "Find out who removes files there, and run `bkp run SET` for a new snapshot; then `bkp delete SET SNAPSHOT` forgets the one that is gone.",
     ),
     entry(
+        Code::SnapshotShrunk,
+        Severity::Warning,
+        "The newest snapshot is less than half as large as one before it",
+        "The declaration is the same, and the source has suddenly less in it: less than half of the largest of the seven snapshots \
+         before.",
+        "Data was deleted or emptied, a part of it is not mounted, or somebody tidied up.",
+        "Look with `bkp diff SET` what is gone. Where that is meant, the warning ends when larger snapshots are seven runs ago.",
+    ),
+    entry(
         Code::ObjectMissing,
         Severity::Critical,
         "An object of a snapshot is missing",

@@ -366,6 +366,9 @@ fn snapshot_shrunk_when_the_source_has_suddenly_less_in_it() {
     bench.bkp("run docs").exits(0);
     let found = only(&bench, "snapshot-shrunk");
     assert!(found.set.as_deref() == Some("docs") && found.object == bench.ids("docs")[3], "{found:#?}");
+    let ids = bench.ids("docs");
+    bench.bkp("audit").exits(2).says(&format!("`bkp diff docs {} {}`", ids[1], ids[3]));
+    bench.bkp(&format!("diff docs {} {}", ids[1], ids[3])).says("large.bin");
 }
 
 /// What administrators do when a disk is full.
@@ -382,6 +385,11 @@ fn source_linked_when_the_data_lies_behind_a_link_now() {
     bench.bkp("plan plan.yaml").exits(1).says(&fix);
     bench.bkp("run docs").exits(1).says("is a symbolic link, and what it leads to").says(&fix);
     assert_eq!(bench.ids("docs").len(), 1, "a link alone is no backup of the folder");
+    // Nor is one that leads nowhere, as when a disk is not mounted.
+    fs::rename(bench.path("large"), bench.path("away")).expect("a rename");
+    bench.bkp("run docs").exits(1).says("does not exist");
+    assert_eq!(bench.finding("source-missing").set.as_deref(), Some("docs"));
+    assert_eq!(bench.ids("docs").len(), 1);
 }
 
 #[test]

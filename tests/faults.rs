@@ -362,6 +362,24 @@ fn source_on_another_mount_is_refused_until_it_is_accepted() {
     demand_source_refused(&bed);
 }
 
+/// As `/etc/resolv.conf` is: a link is kept as one, and where it leads is nothing of the set's.
+#[test]
+fn link_to_a_file_may_lead_to_another_file_system_later() {
+    let bed = Bed::new(RETENTION, "", "  linked: { type: files, paths: [etc/one, etc/link] }");
+    fs::create_dir(bed.path("etc")).expect("a folder");
+    for name in ["one", "two"] {
+        fs::write(bed.path("etc").join(name), "line\n").expect("a file");
+    }
+    let _other = Mounted::small(&bed.path("stub"), "1m");
+    fs::write(bed.path("stub/file"), "line\n").expect("a file");
+    std::os::unix::fs::symlink("../stub/file", bed.path("etc/link")).expect("a link");
+    bed.demand(0, &["apply", "plan.yaml", "--yes"]);
+    fs::remove_file(bed.path("etc/link")).expect("a link");
+    std::os::unix::fs::symlink("two", bed.path("etc/link")).expect("a link");
+    bed.demand(0, &["run", "linked"]);
+    bed.demand(0, &["plan", "plan.yaml", "--detailed-exitcode"]);
+}
+
 /// Where the details of the newest snapshot are encrypted and the key is kept elsewhere, its manifest says nothing of mounts.
 #[test]
 fn source_on_another_mount_is_refused_also_where_nothing_here_reads_the_manifests() {

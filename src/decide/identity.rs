@@ -52,13 +52,14 @@ pub fn newest_identity<'a>(
     complete: impl Iterator<Item = (SnapshotId, &'a Manifest)>,
     journal: impl IntoIterator<Item = &'a JournalEntry>,
 ) -> Option<(SnapshotId, &'a [SourceIdentity])> {
+    let complete: Vec<_> = complete.collect();
     // Of two copies of one snapshot the one whose details can be read says more.
-    let (id, newest) = complete.max_by_key(|(id, it)| (*id, !it.is_concealed()))?;
+    let (id, newest) = *complete.iter().max_by_key(|(id, it)| (*id, !it.is_concealed()))?;
     if !newest.is_concealed() {
         return Some((id, &newest.identity));
     }
-    journal.into_iter().find_map(|entry| match &entry.event {
-        JournalEvent::Started { snapshot, identity, .. } if *snapshot == id => {
+    let noted = journal.into_iter().find_map(|entry| match &entry.event {
+        JournalEvent::Started { snapshot, identity, .. } if *snapshot == id && !identity.is_empty() => {
             Some((id, identity.as_slice()))
         }
         JournalEvent::Started { .. }
@@ -68,7 +69,9 @@ pub fn newest_identity<'a>(
         | JournalEvent::Held { .. }
         | JournalEvent::Removing { .. }
         | JournalEvent::Proved { .. } => None,
-    })
+    });
+    let readable = complete.iter().filter(|(_, it)| !it.is_concealed()).max_by_key(|(id, _)| *id);
+    noted.or_else(|| readable.map(|(id, it)| (*id, it.identity.as_slice())))
 }
 
 /// The same as [`not_what_it_was`], for what was observed.
@@ -121,5 +124,50 @@ mod tests {
                 not_what_it_was(&set, (id, std::slice::from_ref(&before)), std::slice::from_ref(&now));
             assert_eq!(moved.is_none(), same, "{now:?}");
         }
+    }
+
+    #[test]
+    fn place_is_known_from_what_can_be_read_here() {
+        let scene = crate::decide::testing::Scene::healthy();
+        let set = crate::decide::testing::set();
+        let facts = scene.facts.destinations.values().next().expect("one").observed.present().expect("seen");
+        let made = |place: SourceIdentity, concealed: bool| {
+            let snapshot = facts.sets[&set].last().expect("a snapshot");
+            let mut manifest = sealed(snapshot).expect("sealed").manifest.clone();
+            manifest.identity = if concealed { Vec::new() } else { vec![place] };
+            if concealed {
+                manifest.members[0].plain = None;
+            }
+            manifest
+        };
+        let id = |text: &str| text.parse::<SnapshotId>().expect("a snapshot's name");
+        let (older, newer) = (id("20261120T030000Z-000001"), id("20261121T030000Z-000002"));
+        let (old, new) = (place("/srv", "/dev/sdb1", None), place("/srv", "/dev/sdc1", None));
+        let (readable, copy, closed) =
+            (made(old.clone(), false), made(new.clone(), false), made(new.clone(), true));
+        let noted = |identity: &[SourceIdentity]| JournalEntry {
+            format: JournalEntry::FORMAT,
+            at: scene.now,
+            set: set.clone(),
+            event: JournalEvent::Started {
+                snapshot: newer,
+                trigger: crate::format::Trigger::Schedule,
+                identity: identity.to_vec(),
+            },
+        };
+        let known = |all: &[(SnapshotId, &Manifest)], journal: &[JournalEntry]| {
+            newest_identity(all.iter().copied(), journal).map(|(id, it)| (id, it.to_vec()))
+        };
+        let (of_old, of_new) = (Some((older, vec![old])), Some((newer, vec![new.clone()])));
+        assert_eq!(
+            known(&[(newer, &copy), (newer, &closed)], &[]),
+            of_new,
+            "of two copies the one that is open"
+        );
+        assert_eq!(known(&[(newer, &closed), (newer, &copy)], &[]), of_new);
+        assert_eq!(known(&[(newer, &closed)], &[noted(std::slice::from_ref(&new))]), of_new);
+        assert_eq!(known(&[(newer, &closed), (older, &readable)], &[noted(&[new])]), of_new);
+        assert_eq!(known(&[(newer, &closed), (older, &readable)], &[noted(&[])]), of_old, "a line of before");
+        assert_eq!(known(&[(newer, &closed)], &[]), None);
     }
 }

@@ -5,13 +5,13 @@ use crate::decide::coverage::{CoverageRow, LevelState};
 use crate::decide::finding::{Finding, FindingCode as Code};
 use crate::decide::history::History;
 use crate::decide::world::{World, sealed};
-use crate::declared::Identity;
+use crate::declared::{Identity, SetName};
 use crate::format::{Digest, Level, Outcome, SnapshotId};
 use crate::observed::{JournalEvent, ObjectsState, SealedFacts, SnapshotFacts, SnapshotState};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How many snapshots before the newest its size is compared with.
-const COMPARED: usize = 7;
+/// With how many runs before its own the newest snapshot's size is compared.
+const COMPARED: u64 = 7;
 /// A set with fewer stored bytes than these may halve by a few lines.
 const SHRUNK_FROM_BYTES: u64 = 64 << 10;
 
@@ -28,8 +28,11 @@ pub(super) fn findings(world: &World<'_>, history: &History<'_>, rows: &[Coverag
         }
         found.extend(incomplete(row, snapshots));
         // What the source has is the same at each destination.
-        if compared.insert(&row.set) {
-            found.extend(shrunk(snapshots));
+        if !compared.contains(&row.set)
+            && let Some(judged) = shrunk(&row.set, snapshots)
+        {
+            compared.insert(&row.set);
+            found.extend(judged);
         }
         found.extend(tampering(history, row, snapshots));
         found.retain(|finding| !is_others_business(world, row, finding));
@@ -70,18 +73,25 @@ fn freshness(world: &World<'_>, row: &CoverageRow) -> Vec<Finding> {
     }
 }
 
-/// A source that has suddenly less in it.
-fn shrunk(snapshots: &[SnapshotFacts]) -> Option<Finding> {
+/// A source that has suddenly less in it; none where there is nothing to compare with.
+fn shrunk(set: &SetName, snapshots: &[SnapshotFacts]) -> Option<Vec<Finding>> {
     let sealed = snapshots.iter().rev().filter_map(|it| Some((it.id, &sealed(it)?.manifest)));
     let mut complete = sealed.filter(|(_, manifest)| manifest.complete);
     let (id, newest) = complete.next()?;
-    let before = complete.take(COMPARED).filter(|(_, it)| it.set_digest == newest.set_digest);
+    let before = complete.filter(|(older, it)| {
+        it.set_digest == newest.set_digest && older.sequence() + COMPARED >= id.sequence()
+    });
     let (largest_id, largest) =
         before.map(|(id, it)| (id, it.stored_bytes())).max_by_key(|(_, bytes)| *bytes)?;
     let bytes = newest.stored_bytes();
-    let evidence = || format!("{bytes} bytes are stored, and {largest} at {largest_id}");
-    (largest >= SHRUNK_FROM_BYTES && bytes < largest / 2)
-        .then(|| Finding::new(Code::SnapshotShrunk, id.to_string(), evidence()))
+    let found = || {
+        let evidence = format!("{bytes} bytes are stored, and {largest} at {largest_id}");
+        let remedy = format!(
+            "See what is gone, of files with `bkp diff {set} {largest_id} {id}`; where that is meant, the warning ends by itself."
+        );
+        Finding::new(Code::SnapshotShrunk, id.to_string(), evidence).remedy(remedy)
+    };
+    Some((largest >= SHRUNK_FROM_BYTES && bytes < largest / 2).then(found).into_iter().collect())
 }
 
 fn newest_is_archived(row: &CoverageRow, snapshots: &[SnapshotFacts]) -> bool {

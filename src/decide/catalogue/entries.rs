@@ -68,10 +68,10 @@ pub(super) const ENTRIES: &[Explanation] = &[
         Code::SnapshotShrunk,
         Severity::Warning,
         "The newest snapshot is less than half as large as one before it",
-        "The declaration is the same, and the source has suddenly less in it: less than half of the largest of the seven snapshots \
-         before.",
+        "The declaration is the same, and the source has suddenly less in it: less than half of the largest of the seven runs \
+         before, as far as it is kept.",
         "Data was deleted or emptied, a part of it is not mounted, or somebody tidied up.",
-        "Look with `bkp diff SET` what is gone. Where that is meant, the warning ends when larger snapshots are seven runs ago.",
+        "See what is gone, of files with `bkp diff SET BEFORE AFTER`; where that is meant, the warning ends seven runs later.",
     ),
     entry(
         Code::ObjectMissing,

@@ -27,10 +27,20 @@ impl Linked {
         self.folder == folder
     }
 
+    /// A link's target, which may be relative to the folder that the link is in.
+    fn absolute(&self, target: &[u8]) -> Vec<u8> {
+        if target.starts_with(b"/") {
+            return target.to_owned();
+        }
+        let folder = self.path.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
+        [&self.path[..folder], target].concat()
+    }
+
     /// What is said of it when its folder was not read.
     pub fn error(&self) -> SourceError {
         let target = rustix::fs::readlinkat(CWD, self.path.as_slice(), Vec::new());
-        let target = target.map_or_else(|_| "elsewhere".to_owned(), |it| shown(it.as_bytes()));
+        let target =
+            target.map_or_else(|_| "elsewhere".to_owned(), |it| shown(&self.absolute(it.as_bytes())));
         SourceError::LinkedAway { object: shown(&self.path), target }
     }
 }

@@ -43,9 +43,13 @@ fn literal(host: &dyn Host, selection: &Selection, number: usize) -> Result<File
     if selection.excluded(&literal.path, status.kind == FileKind::Directory) {
         return Err(SourceError::Missing { object: format!("{} (left out by `exclude`)", literal.declared) });
     }
-    // A link to a file is kept as a link; of a folder's data nothing would be kept.
-    let leads_to_folder = || host.status(path).is_ok_and(|it| it.kind == FileKind::Directory);
-    if status.kind == FileKind::Symlink && leads_to_folder() {
+    if status.kind != FileKind::Symlink {
+        return Ok(status.kind);
+    }
+    // A link to a file is kept as a link; of a folder's data nothing would be kept. What leads nowhere may lead to a file system
+    // that is not mounted.
+    let there = host.status(path).map_err(|error| failed(&literal.declared, path, error))?;
+    if there.kind == FileKind::Directory {
         let target = host.canonical(path).map_err(|error| failed(&literal.declared, path, error))?;
         if !holds(host, selection, &target) {
             let target = target.display().to_string();
@@ -73,8 +77,9 @@ fn holds(host: &dyn Host, selection: &Selection, target: &Path) -> bool {
     literals
         || selection.globs.iter().any(|glob| {
             let matched = |way: &Path| {
-                let mut above = way.ancestors().take_while(|it| it.starts_with(&glob.prefix));
-                above.any(|it| glob.matches(it.as_os_str().as_bytes())) && !left_out(way)
+                let above = way.ancestors().take_while(|it| it.starts_with(&glob.prefix));
+                let mut taken = above.take_while(|it| !left_out(it));
+                taken.any(|it| glob.matches(it.as_os_str().as_bytes()))
             };
             way(&glob.prefix).is_some_and(|way| matched(&way))
         })

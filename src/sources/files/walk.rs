@@ -12,7 +12,7 @@ use super::node::{Node, shown};
 use super::producer::Producer;
 use super::selection::{Position, Selection, Step};
 use crate::host::pulse;
-use rustix::fs::{AtFlags, FileType};
+use rustix::fs::{AtFlags, CWD, FileType};
 use rustix::io::Errno;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -198,6 +198,8 @@ impl Producer {
     /// A literal that is not what people think it is.
     fn check_literal(&mut self, node: &Node) -> Result<(), SourceError> {
         if node.kind == FileType::Symlink && Linked::of(&self.path).is_none() {
+            rustix::fs::statat(CWD, self.path.as_slice(), AtFlags::empty())
+                .map_err(|errno| failed(&self.path, errno))?;
             let warning = format!(
                 "`{}` is a symbolic link: it is kept as one, without what it leads to",
                 shown(&self.path)

@@ -11,7 +11,7 @@ use crate::declared::{DestinationName, Plan, SetDeclaration, SetName};
 use crate::destinations::Access;
 use crate::diagnostic::Diagnostic;
 use crate::format::{Level, SnapshotId, SourceIdentity, Trigger};
-use crate::host::Host;
+use crate::host::{FileKind, Host};
 use crate::observed::JournalEvent;
 use crate::schedulers::Places;
 use crate::sources::{self, Source};
@@ -59,7 +59,11 @@ pub struct Session<'a> {
 /// What the paths of a source are mounted from; a path that does not exist (yet) is left to the source's own words.
 pub fn identity_of(host: &dyn Host, source: &dyn Source) -> Vec<SourceIdentity> {
     let mounted = |path: std::path::PathBuf| {
-        let mount = host.mount(&path).ok()?;
+        // A link to a file is kept as a link, and a file is no mount point that could be empty.
+        let is_link = host.link_status(&path).is_ok_and(|it| it.kind == FileKind::Symlink);
+        let is_file = || host.status(&path).is_ok_and(|it| it.kind != FileKind::Directory);
+        let looked_at = path.parent().filter(|_| is_link && is_file()).unwrap_or(&path);
+        let mount = host.mount(looked_at).ok()?;
         Some(SourceIdentity {
             path,
             mount_point: mount.point,
